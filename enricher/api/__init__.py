@@ -1,0 +1,155 @@
+"""The verbs of the program. The doors (`cli`, later others) call these and nothing below them.
+
+`plan` and `run` take a `Job`; the rest take a checkpoint. Each returns a value for the door to show;
+problems are raised as the classes of `errors`.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from enricher.api.planning import Plan, plan_job
+from enricher.api.reading import Status, export_to, status_of
+from enricher.api.running import Hooks, run_job
+from enricher.checkpoint import Reader
+from enricher.errors import UsageError
+from enricher.job import Job, make_job, parse_age, parse_rate
+from enricher.model import Stop, StopCode, Warn
+from enricher.providers import bitscale
+from enricher.report.summary import ErrorTold, JobOutcome, Summary
+from enricher.report.text import doubt_lines, duration, printable, summary_lines
+
+__all__ = [
+    "ErrorTold",
+    "Hooks",
+    "Job",
+    "JobOutcome",
+    "Plan",
+    "Status",
+    "Stop",
+    "StopCode",
+    "Summary",
+    "doubt_lines",
+    "duration",
+    "export",
+    "job_of",
+    "parse_age",
+    "parse_rate",
+    "plan",
+    "printable",
+    "resume",
+    "run",
+    "status",
+    "summary_lines",
+]
+
+
+def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Job:
+    """Validate options; the base URL comes from them, the environment, or the provider's own.
+
+    Raises:
+        UsageError: lists every mistake.
+    """
+    base_url = (
+        options.get("base_url") or environ.get(bitscale.BASE_URL_VARIABLE) or bitscale.BASE_URL
+    )
+    return make_job({**options, "base_url": base_url})
+
+
+def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None) -> Plan:
+    """Say what `run` would do. Submits and writes nothing.
+
+    Raises:
+        EnricherError: as `run`, for what can be known before a submission.
+    """
+    return asyncio.run(plan_job(job, environ, warn))
+
+
+def run(
+    job: Job, *, environ: Mapping[str, str] = os.environ, hooks: Hooks | None = None
+) -> Summary:
+    """Enrich a file, or go on where an earlier call was stopped.
+
+    Raises:
+        CannotGoOn: the input, mapping, key, target, output or checkpoint is not fit; nothing lost.
+        TryLater: the checkpoint is in use, or the server does not answer.
+    """
+    return asyncio.run(run_job(job, environ, hooks or Hooks(), job.id))
+
+
+def resume(
+    checkpoint: Path,
+    changes: Mapping[str, Any],
+    *,
+    job_id: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    hooks: Hooks | None = None,
+) -> Summary:
+    """Go on with the job that `checkpoint` holds, with the options of its last invocation.
+
+    Args:
+        changes: options given anew; `None` keeps the stored one.
+
+    Raises:
+        CannotGoOn, TryLater: as `run`.
+        UsageError: the stored base URL is not the provider's own and was not named again.
+    """
+    with Reader(checkpoint) as reader:
+        record = reader.job(job_id)
+    given = {name: value for name, value in changes.items() if value is not None}
+    _check_base_url(record.options, given, environ)
+    job = make_job({**record.options, **given, "checkpoint": checkpoint})
+    return asyncio.run(run_job(job, environ, hooks or Hooks(), record.id))
+
+
+def _check_base_url(
+    stored: Mapping[str, Any], given: Mapping[str, Any], environ: Mapping[str, str]
+) -> None:
+    """A checkpoint never sends a key to a place that its user did not name."""
+    url = stored["base_url"]
+    named = given.get("base_url") or environ.get(bitscale.BASE_URL_VARIABLE)
+    if url == bitscale.BASE_URL and not named:
+        return
+    if not named or named.rstrip("/") != url:
+        raise UsageError(
+            f"This job runs against {url}" + (f", not {named}." if named else "."),
+            mend=f"Name it again if that is right: --base-url {url} (or {bitscale.BASE_URL_VARIABLE}).",
+            code="base_url_not_named",
+        )
+
+
+def status(checkpoint: Path, *, job_id: str | None = None) -> Status:
+    """Where a job stands; safe while it runs.
+
+    Raises:
+        CheckpointError: not a checkpoint, or no such job.
+    """
+    return status_of(checkpoint.absolute(), job_id)
+
+
+def export(
+    checkpoint: Path,
+    output: Path | None = None,
+    *,
+    job_id: str | None = None,
+    input_path: Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the output as far as it is; safe while the job runs. Returns its path.
+
+    Args:
+        output: by default `<output stem>.partial<ext>`.
+        input_path: stands in for an input that moved.
+
+    Raises:
+        CheckpointError, InputError, MappingError, OutputError: see `errors`.
+    """
+    return export_to(
+        checkpoint.absolute(),
+        output,
+        job_id=job_id,
+        input_path=input_path,
+        overwrite=overwrite,
+    )

@@ -1,0 +1,85 @@
+"""`plan`: what a run would do; asks only what is free, writes nothing."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from enricher.api.wiring import open_input, prepared
+from enricher.checkpoint import Reader
+from enricher.feed import Lookup
+from enricher.job import Job
+from enricher.model import Record, Warn
+from enricher.plan import Census, Estimate, estimate
+from enricher.providers.base import Credits
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        samples: for each label the text of the first rows that would be sent.
+        rate: requests a second.
+    """
+
+    census: Census
+    estimate: Estimate
+    rate: float
+    credits: Credits | None
+    title: str
+    mapping: Mapping[str, Mapping[str, str]]
+    samples: Mapping[str, tuple[str, ...]]
+    remarks: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `plan --json`."""
+        census = self.census
+        return {
+            "schema": 1,
+            "rows": {
+                "total": census.total,
+                "new": census.new_rows,
+                "reused": census.reused,
+                "skipped": census.skipped,
+            },
+            "new_runs": census.new_runs,
+            "requests": self.estimate.requests,
+            "seconds": self.estimate.seconds,
+            "credits": {
+                "before": self.credits.remaining if self.credits else None,
+                "estimate": None,
+            },
+            "mapping": {label: dict(fed) for label, fed in self.mapping.items()},
+        }
+
+
+SAMPLES = 3
+
+
+async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
+    """See `api.plan`."""
+    table = open_input(job)
+    async with prepared(job, table, environ, warn) as ready:
+        with ExitStack() as held:
+            lookup: Lookup = _nothing_known
+            if job.checkpoint.exists():
+                lookup = held.enter_context(Reader(job.checkpoint)).records
+            census = ready.flow.census(lookup)
+        samples = ready.flow.samples(SAMPLES)
+        return Plan(
+            census=census,
+            estimate=estimate(census.new_runs, ready.gate.rate),
+            rate=ready.gate.rate,
+            credits=ready.briefing.credits,
+            title=ready.briefing.title,
+            mapping=ready.mapping.described(),
+            samples={
+                label: tuple(inputs[label] for inputs in samples) for label in ready.mapping.labels
+            },
+            remarks=ready.briefing.remarks,
+        )
+
+
+def _nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
+    return {}

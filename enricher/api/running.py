@@ -1,0 +1,296 @@
+"""`run` and `resume`: one invocation of a job, from the lock to the output."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from enricher import sink
+from enricher.api.wiring import Prepared, PATIENCE, layout_of, open_input, prepared
+from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
+from enricher.engine import Engine, Tools
+from enricher.errors import OutputError
+from enricher.job import Job
+from enricher.model import (
+    Item,
+    Recovered,
+    RowStatus,
+    State,
+    Stop,
+    StopCode,
+    Warn,
+)
+from enricher.pace import Breaker
+from enricher.plan import Census, estimate
+from enricher.report.summary import (
+    CreditTotals,
+    JobOutcome,
+    RequestTotals,
+    RowTotals,
+    RunTotals,
+    Summary,
+    utc,
+)
+from enricher.source import Table
+from enricher.stops import Refusals
+from enricher.tally import RowTally
+
+SNAPSHOT_INTERVAL = 1.0
+"""Seconds between two summaries saved for `status`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a door wants to hear of a running job.
+
+    `warn` gets one line for a person; `progress` the summary of this moment, every second; `ready`
+    gets a function that stops the job, once there is something to stop.
+    """
+
+    warn: Warn = lambda _: None
+    progress: Callable[[Summary], None] = lambda _: None
+    ready: Callable[[Callable[[Stop], None]], None] = lambda _: None
+
+
+async def run_job(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
+    """Enrich `job.input`, or go on with it; see `api.run`."""
+    table = open_input(job)
+    with ExitStack() as held:
+        known = job.checkpoint.exists()
+        if known:
+            held.enter_context(hold(job.checkpoint))
+        _check_replaceable(job, known)
+        async with prepared(job, table, environ, hooks.warn) as ready:
+            if not known:
+                held.enter_context(hold(job.checkpoint))
+            with Invocation(ready, hooks, job_id) as invocation:
+                return await invocation.run()
+
+
+def _check_replaceable(job: Job, known: bool) -> None:
+    existing = [path for path in (job.output, job.partial) if path.exists()]
+    if job.overwrite or not existing:
+        return
+    ours: set[str] = set()
+    if known:
+        with Reader(job.checkpoint) as reader:
+            ours = {str(path) for path in existing if reader.wrote(str(path))}
+    for path in existing:
+        if str(path) not in ours:
+            raise OutputError(
+                f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
+                mend="Name another output with -o, or replace this one with --overwrite.",
+                code="output_exists",
+            )
+
+
+class Invocation:
+    """One life of a job; a context manager that closes its checkpoint."""
+
+    def __init__(self, ready: Prepared, hooks: Hooks, job_id: str) -> None:
+        self._ready = ready
+        self._job = ready.job
+        self._hooks = hooks
+        self._id = job_id
+        self._started_at = time.time()
+        self._started = time.monotonic()
+        self._store = Store.open(self._job.checkpoint)
+        self._reader = Reader(self._job.checkpoint)
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._feeder = ThreadPoolExecutor(1, "input")
+        self._engine: Engine | None = None
+        self._tally = RowTally(0)
+        self._new_runs = 0
+        self._credits_after: float | None = None
+
+    def __enter__(self) -> "Invocation":
+        self._number = self._store.begin(
+            self._id,
+            self._ready.context,
+            self._ready.briefing.asked,
+            options=self._job.model_dump(mode="json"),
+            mapping=self._ready.mapping.described(),
+            output_columns=[asdict(column) for column in self._ready.briefing.outputs],
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._feeder.shutdown(cancel_futures=True)
+        self._writer.shutdown()
+        self._reader.close()
+        self._store.close()
+
+    async def run(self) -> Summary:
+        for remark in self._ready.briefing.remarks:
+            self._hooks.warn(remark)
+        census = await self._census()
+        recovered = self._recovered()
+        self._tally = RowTally(census.total, [run.key for run in recovered if run.stalled])
+        self._new_runs = census.new_runs
+        await self._save(self._summary(JobOutcome.RUNNING))
+        stop = await self._work(recovered)
+        return await self._finish(stop)
+
+    # --- before ------------------------------------------------------------------------------------
+
+    async def _census(self) -> Census:
+        """Read the whole input once, unless an earlier reading of the very same file is stored."""
+        fingerprint = asdict(self._ready.table.fingerprint())
+        stored = self._reader.census(self._id)
+        if stored and stored["fingerprint"] == fingerprint:
+            return Census(**stored["census"])
+        census: Census = await self._in(self._feeder, self._ready.flow.census, self._reader.records)
+        self._store.save_census(self._id, {"fingerprint": fingerprint, "census": asdict(census)})
+        return census
+
+    def _recovered(self) -> list[Recovered]:
+        now = time.time()
+        return [
+            Recovered(
+                found.key,
+                found.run_id,
+                age=max(0.0, now - found.submitted_at),
+                stalled=found.state is State.STALLED,
+            )
+            for found in self._reader.unfinished(self._ready.context, State.RUNNING, State.STALLED)
+        ]
+
+    # --- the work ----------------------------------------------------------------------------------
+
+    async def _work(self, recovered: Sequence[Recovered]) -> Stop | None:
+        journal = Committer(self._store.apply, in_thread(self._writer), self._tally.hear)
+        answered = self._reader.pass_has_answers(self._id)
+        self._engine = Engine(
+            Tools(
+                provider=self._ready.provider,
+                gate=self._ready.gate,
+                breaker=Breaker(PATIENCE),
+                refusals=Refusals(answered=answered),
+                journal=journal,
+                counts=self._ready.counts,
+                run_timeout=self._job.run_timeout,
+                warn=self._hooks.warn,
+            )
+        )
+        self._hooks.ready(self._engine.stop)
+        ticker = asyncio.create_task(self._tick())
+        try:
+            return await self._engine.run(self._feed(), recovered)
+        finally:
+            ticker.cancel()
+            await asyncio.wait({ticker})
+            await journal.close()
+
+    async def _feed(self) -> AsyncIterator[Sequence[Item]]:
+        batches = self._ready.flow.feed(self._reader.records)
+        while True:
+            self._tally.reading()
+            fed = await self._in(self._feeder, next, batches, None)
+            if fed is None:
+                return
+            self._tally.seen(fed.seen)
+            yield fed.items
+
+    async def _tick(self) -> None:
+        while True:
+            now = self._summary(JobOutcome.RUNNING)
+            self._hooks.progress(now)
+            await self._save(now)
+            await asyncio.sleep(SNAPSHOT_INTERVAL)
+
+    async def _save(self, summary: Summary) -> None:
+        await self._in(self._writer, self._store.save_summary, self._number, summary.to_json())
+
+    @staticmethod
+    async def _in(executor: ThreadPoolExecutor, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+
+    # --- after ---------------------------------------------------------------------------------------
+
+    async def _finish(self, stop: Stop | None) -> Summary:
+        if stop is None or stop.code is StopCode.REFUSED:
+            balance = None if stop else await self._ready.provider.balance(self._ready.ask)
+            self._credits_after = balance.remaining if balance else None
+        exit_code = self._exit_code(stop)
+        if exit_code != 1:
+            await self._in(self._feeder, self._write_output, stop is None)
+        if stop is None:
+            self._store.finish_pass()
+        summary = self._summary(_outcome(stop, exit_code), stop, exit_code)
+        self._store.save_summary(self._number, summary.to_json())
+        self._hooks.progress(summary)
+        return summary
+
+    def _write_output(self, finished: bool) -> None:
+        path = self._job.output if finished else self._job.partial
+        columns = self._reader.output_columns(self._reader.job(self._id))
+        layout = layout_of(self._job, self._ready.table, columns)
+        self._store.claim_output(str(path))
+        lookup = partial(self._reader.records, outputs=True)
+        sink.write(path, layout, lambda: self._ready.flow.outcomes(lookup))
+        if finished and self._reader.wrote(str(self._job.partial)):
+            self._job.partial.unlink(missing_ok=True)
+
+    def _exit_code(self, stop: Stop | None) -> int:
+        if stop is None:
+            counts = self._tally.counts()
+            return 3 if counts[RowStatus.FAILED] or counts[RowStatus.IN_DOUBT] else 0
+        match stop.code:
+            case StopCode.SIGNAL:
+                return 128 + stop.signal
+            case StopCode.SERVER_GONE:
+                return 4
+            case _:
+                return 5 if self._reader.pass_has_answers(self._id) else 1
+
+    def _summary(
+        self, outcome: JobOutcome, stop: Stop | None = None, exit_code: int | None = None
+    ) -> Summary:
+        rows = {str(status): n for status, n in self._tally.counts().items()}
+        counts = self._ready.counts
+        credits = self._ready.briefing.credits
+        return Summary(
+            job=self._id,
+            outcome=outcome,
+            exit_code=exit_code,
+            reason_code=stop.code if stop else None,
+            reason=stop.reason if stop else None,
+            provider=self._job.provider,
+            target=self._job.grid,
+            input=str(self._job.input),
+            output=str(self._job.output),
+            checkpoint=str(self._job.checkpoint),
+            started_at=utc(self._started_at),
+            updated_at=utc(time.time()),
+            seconds=round(time.monotonic() - self._started, 1),
+            eta_seconds=self._eta() if outcome is JobOutcome.RUNNING else None,
+            rows=RowTotals(total=self._tally.total, **rows, reused=self._tally.reused),
+            runs=RunTotals(
+                submitted=counts.accepted,
+                in_flight=self._engine.in_flight if self._engine else 0,
+            ),
+            requests=RequestTotals(
+                total=counts.total,
+                submit=counts.submit,
+                poll=counts.poll,
+                other=counts.other,
+                rate_limited=counts.rate_limited,
+                retried=counts.retried,
+            ),
+            credits=CreditTotals(credits.remaining if credits else None, self._credits_after),
+        )
+
+    def _eta(self) -> float:
+        """Seconds left, if what is still to be bought needs what runs usually need."""
+        left = max(0, self._new_runs - self._ready.counts.accepted)
+        return estimate(left, self._ready.gate.rate).seconds
+
+
+def _outcome(stop: Stop | None, exit_code: int) -> JobOutcome:
+    if stop is None:
+        return JobOutcome.FINISHED if exit_code == 0 else JobOutcome.FINISHED_WITH_FAILURES
+    return JobOutcome.ERROR if exit_code == 1 else JobOutcome.STOPPED

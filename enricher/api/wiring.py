@@ -1,0 +1,128 @@
+"""From a job to everything that works it off: table, provider, gate, mapping, keys."""
+
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from enricher import pace, sink, source
+from enricher.checkpoint import JobRecord
+from enricher.errors import InputError, OutputError
+from enricher.feed import RowFlow
+from enricher.job import Job
+from enricher.mapping import InputMapping, KeyMaker, resolve
+from enricher.model import Context, OutputColumn, RequestCounts, Warn
+from enricher.preflight import asker
+from enricher.providers import bitscale
+from enricher.providers.base import Ask, Briefing, Provider
+from enricher.providers.keys import ApiKey
+from enricher.providers.transport import Transport
+from enricher.source import Table
+
+PATIENCE = 900.0
+"""Seconds to wait for a server that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job after everything that costs nothing: what it reads, asks and will write."""
+
+    job: Job
+    table: Table
+    briefing: Briefing
+    context: Context
+    mapping: InputMapping
+    flow: RowFlow
+    provider: Provider
+    gate: pace.Gate
+    ask: Ask
+    counts: RequestCounts
+
+
+def open_input(job: Job) -> Table:
+    """Open the input and check all that a look at the disk can tell about the output.
+
+    Raises:
+        InputError: not a table, or it has the status columns already.
+        OutputError: the output is the input, or cannot be written.
+    """
+    table = source.open_table(job.input)
+    check_output(job.output, job.input)
+    taken = [name for name in sink.status_columns(job.status_prefix) if name in table.columns]
+    if taken:
+        raise InputError(
+            f"{job.input} has a column {taken[0]!r} already: is it an output of enricher?",
+            mend="Name the original list, or give the new columns another name with"
+            " --status-prefix NAME.",
+        )
+    return table
+
+
+def check_output(output: Path, input_path: Path) -> None:
+    """Raise `OutputError` if `output` is the input, or cannot be written."""
+    if output == input_path or (output.exists() and output.samefile(input_path)):
+        raise OutputError(
+            f"The output {output} is the input itself.",
+            mend="Name another file with -o; the input is never changed.",
+        )
+    sink.check_writable(output)
+
+
+@asynccontextmanager
+async def prepared(
+    job: Job, table: Table, environ: Mapping[str, str], warn: Warn
+) -> AsyncIterator[Prepared]:
+    """Ask everything that is free, and map the columns; close the connections at the end.
+
+    Raises:
+        KeyProblem, ProviderRefused, ServerGone, MappingError: see `errors`.
+    """
+    key = ApiKey(bitscale.KEY_VARIABLE, job.api_key_file, environ)
+    target = bitscale.Target(job.grid, job.source_id, job.output_columns)
+    counts = RequestCounts()
+    gate = _gate(job, warn)
+    async with Transport(job.base_url) as transport:
+        provider = bitscale.BitScale(transport, key, target)
+        ask = asker(gate, PATIENCE, counts, warn)
+        briefing = await provider.brief(ask)
+        mapping = resolve(briefing.labels, table.columns, job.maps, job.templates)
+        context = Context(job.provider, job.origin, briefing.account, job.grid, job.source_id)
+        flow = flow_of(table, mapping, context, briefing.asked)
+        sink.check_layout(job.output, layout_of(job, table, briefing.outputs))
+        yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, ask, counts)
+
+
+def _gate(job: Job, warn: Warn) -> pace.Gate:
+    match job.rate:
+        case "auto":
+            return pace.Gate(pace.DEFAULT_RATE, follow=True, warn=warn)
+        case "unlimited":
+            return pace.Gate(math.inf, warn=warn)
+        case rate:
+            return pace.Gate(rate, warn=warn)
+
+
+def flow_of(
+    table: Table, mapping: InputMapping, context: Context, asked: tuple[str, ...] | None
+) -> RowFlow:
+    keys = KeyMaker(context, mapping.labels)
+    return RowFlow(table, mapping, keys, None if asked is None else frozenset(asked))
+
+
+def stored_flow(record: JobRecord, table: Table) -> RowFlow:
+    """The flow of a job as the checkpoint holds it: no network is needed to find its results."""
+    maps, templates = {}, {}
+    for label, fed in record.mapping.items():
+        if "column" in fed:
+            maps[label] = fed["column"]
+        elif "template" in fed:
+            templates[label] = fed["template"]
+        else:
+            templates[label] = fed["value"].replace("{", "{{").replace("}", "}}")
+    mapping = resolve(tuple(record.mapping), table.columns, maps, templates)
+    return flow_of(table, mapping, record.context, record.asked)
+
+
+def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...]) -> sink.Layout:
+    return sink.Layout(table.columns, outputs, job.status_prefix, table.dialect)

@@ -1,0 +1,21 @@
+"""The checkpoint: what was submitted and what came back, in one SQLite file.
+
+`Store` writes, `Committer` groups what is written, `Reader` reads, `hold` keeps a second writer out.
+"""
+
+from enricher.checkpoint.committer import Committer, in_thread, inline
+from enricher.checkpoint.lock import hold, is_held
+from enricher.checkpoint.reader import JobRecord, Reader, Unfinished
+from enricher.checkpoint.store import Store
+
+__all__ = [
+    "Committer",
+    "JobRecord",
+    "Reader",
+    "Store",
+    "Unfinished",
+    "hold",
+    "in_thread",
+    "inline",
+    "is_held",
+]

@@ -1,0 +1,37 @@
+"""Which files `export` wrote: a list beside the checkpoint, which a reader must not change."""
+
+import os
+from pathlib import Path
+
+from enricher.errors import CheckpointError
+
+
+def note_export(checkpoint: Path, output: Path) -> None:
+    """Remember that `output` is an export, so that the next one may replace it.
+
+    Raises:
+        CheckpointError: the list cannot be written.
+    """
+    if was_exported(checkpoint, output):
+        return
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        with open(os.open(_list_of(checkpoint), flags, 0o600), "a", encoding="utf-8") as file:
+            file.write(f"{output}\n")
+    except OSError as error:
+        raise CheckpointError(
+            f"{_list_of(checkpoint)} cannot be written: {error.strerror}.",
+            mend="Make the checkpoint's directory writable.",
+        ) from None
+
+
+def was_exported(checkpoint: Path, output: Path) -> bool:
+    """Whether an earlier export wrote `output`."""
+    try:
+        return str(output) in _list_of(checkpoint).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+
+
+def _list_of(checkpoint: Path) -> Path:
+    return checkpoint.with_name(checkpoint.name + ".exports")

@@ -1,0 +1,45 @@
+"""One writer a checkpoint: an OS file lock, which ends with the process however it ends."""
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from enricher.errors import CheckpointError, CheckpointInUse
+
+
+def lock_path(checkpoint: Path) -> Path:
+    return checkpoint.with_name(checkpoint.name + ".lock")
+
+
+def hold(checkpoint: Path) -> FileLock:
+    """Take the lock of `checkpoint`, or raise at once.
+
+    Raises:
+        CheckpointInUse: another process holds it.
+        CheckpointError: the lock file cannot be made.
+    """
+    lock = FileLock(str(lock_path(checkpoint)), timeout=0, mode=0o600, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CheckpointInUse(
+            f"{checkpoint} is in use by another enricher process.",
+            mend="Wait for it to end, watch it with `enricher status`, or use another --checkpoint.",
+        ) from None
+    except OSError as error:
+        raise CheckpointError(
+            f"The lock file {lock_path(checkpoint)} cannot be made: {error.strerror}.",
+            mend="Use a --checkpoint in a directory on a local disk that you may write to.",
+        ) from None
+    return lock
+
+
+def is_held(checkpoint: Path) -> bool:
+    """Whether a process is at work on `checkpoint`; never makes or changes a file."""
+    if not lock_path(checkpoint).exists():
+        return False
+    try:
+        with FileLock(str(lock_path(checkpoint)), timeout=0, mode=0o600, thread_local=False):
+            return False
+    except (Timeout, OSError):
+        return True

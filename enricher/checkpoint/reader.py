@@ -1,0 +1,208 @@
+"""Reading a checkpoint, while another process writes it too.
+
+Every call is one short transaction: a reader that stays open lets the write-ahead log grow
+without end.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from enricher.checkpoint.files import connect_reader
+from enricher.errors import CheckpointError
+from enricher.model import Context, OutputColumn, Record, State
+
+_KEYS_A_QUERY = 500
+"""Below the 999 parameters that old builds of SQLite allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as the checkpoint holds it. `options`, `mapping` and `census` are JSON objects."""
+
+    id: str
+    context: Context
+    asked: tuple[str, ...] | None
+    options: Mapping[str, Any]
+    mapping: Mapping[str, Any]
+    output_columns: tuple[OutputColumn, ...]
+    census: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An attempt that has not ended; `submitted_at` in seconds since 1970."""
+
+    key: bytes
+    state: State
+    run_id: str
+    submitted_at: float
+    inputs: Mapping[str, str]
+    reason: str
+
+
+class Reader:
+    """All reading of one checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, not ours or unreadable (from every method).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sql = connect_reader(path)
+
+    def close(self) -> None:
+        self._sql.close()
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- jobs ------------------------------------------------------------------------------------
+
+    def job(self, id_: str | None = None) -> JobRecord:
+        """The job `id_`, or the one used last.
+
+        Raises:
+            CheckpointError: there is no such job.
+        """
+        where, arguments = ("WHERE j.id = ?", (id_,)) if id_ else ("", ())
+        rows = self._all(
+            "SELECT j.id, c.provider, c.origin, c.account, c.target, c.source, s.columns,"
+            " j.options, j.mapping, j.output_columns, j.census"
+            " FROM jobs j JOIN contexts c ON c.id = j.context"
+            f" JOIN column_sets s ON s.id = j.column_set {where} ORDER BY j.used_at DESC LIMIT 1",
+            arguments,
+        )
+        if not rows:
+            raise CheckpointError(
+                f"{self.path} holds no job{f' {id_}' if id_ else ''}.",
+                mend="Begin one with `enricher run`.",
+                code="job_missing",
+            )
+        row = rows[0]
+        return JobRecord(
+            id=row[0],
+            context=Context(*row[1:6]),
+            asked=_asked(row[6]),
+            options=json.loads(row[7]),
+            mapping=json.loads(row[8]),
+            output_columns=tuple(OutputColumn(**column) for column in json.loads(row[9])),
+            census=json.loads(row[10]) if row[10] else None,
+        )
+
+    def census(self, job: str) -> Mapping[str, Any] | None:
+        """What the last complete reading of the job's input found, if there was one."""
+        rows = self._all("SELECT census FROM jobs WHERE id = ? AND census IS NOT NULL", (job,))
+        return json.loads(rows[0][0]) if rows else None
+
+    def latest_summary(self, job: str) -> Mapping[str, Any] | None:
+        """The summary of the job's latest invocation that saved one."""
+        rows = self._all(
+            "SELECT summary FROM invocations WHERE job = ? AND summary != '{}'"
+            " ORDER BY id DESC LIMIT 1",
+            (job,),
+        )
+        return json.loads(rows[0][0]) if rows else None
+
+    def wrote(self, output: str) -> bool:
+        """Whether a job of this checkpoint writes `output`."""
+        return bool(self._all("SELECT 1 FROM outputs_written WHERE path = ?", (output,)))
+
+    def pass_has_answers(self, job: str) -> bool:
+        """Whether the job's unfinished pass has submissions that were answered or may have been."""
+        return bool(
+            self._all(
+                "SELECT 1 FROM items WHERE pass = (SELECT id FROM passes WHERE job = ?"
+                " AND finished_at IS NULL) LIMIT 1",
+                (job,),
+            )
+        )
+
+    def output_columns(self, job: JobRecord) -> tuple[OutputColumn, ...]:
+        """What the job's output shows: the announced columns, then others that came back."""
+        if job.asked is not None:
+            return job.output_columns
+        context = job.context
+        rows = self._all(
+            "SELECT n.id, n.name FROM output_names n JOIN contexts c ON c.id = n.context"
+            " WHERE c.provider = ? AND c.origin = ? AND c.account = ? AND c.target = ?"
+            " AND c.source = ? ORDER BY n.id",
+            (context.provider, context.origin, context.account, context.target, context.source),
+        )
+        announced = {column.id for column in job.output_columns}
+        more = (OutputColumn(*row) for row in rows if row[0] not in announced)
+        return (*job.output_columns, *more)
+
+    # --- items -----------------------------------------------------------------------------------
+
+    def records(self, keys: Sequence[bytes], *, outputs: bool = False) -> dict[bytes, Record]:
+        """The records of those `keys` that are known; with their `outputs` if wanted."""
+        found: dict[bytes, Record] = {}
+        distinct = list(dict.fromkeys(keys))
+        for start in range(0, len(distinct), _KEYS_A_QUERY):
+            some = distinct[start : start + _KEYS_A_QUERY]
+            found.update(self._some_records(some, outputs))
+        return found
+
+    def _some_records(self, keys: Sequence[bytes], outputs: bool) -> Iterator[tuple[bytes, Record]]:
+        marks = ",".join("?" * len(keys))
+        rows = self._all(
+            "SELECT i.key, i.state, i.attempt, s.columns, i.code, i.message, rs.columns,"
+            f" {'r.outputs' if outputs else 'NULL'}"
+            " FROM items i JOIN column_sets s ON s.id = i.column_set"
+            " LEFT JOIN results r ON r.id = i.result"
+            f" LEFT JOIN column_sets rs ON rs.id = r.column_set WHERE i.key IN ({marks})",
+            tuple(keys),
+        )
+        for key, state, attempt, asked, code, message, outputs_asked, stored in rows:
+            yield (
+                key,
+                Record(
+                    state=State(state),
+                    attempt=attempt,
+                    asked=_asked_set(asked),
+                    code=code or "",
+                    message=message or "",
+                    has_outputs=outputs_asked is not None,
+                    outputs_asked=_asked_set(outputs_asked) if outputs_asked else None,
+                    outputs=json.loads(stored) if stored else None,
+                ),
+            )
+
+    def unfinished(self, context: Context, *states: State) -> list[Unfinished]:
+        """The attempts of `context` in one of `states`, oldest first."""
+        rows = self._all(
+            "SELECT i.key, i.state, coalesce(i.run_id, ''), i.submitted_at, i.inputs,"
+            " coalesce(i.message, '') FROM items i JOIN contexts c ON c.id = i.context"
+            f" WHERE i.state IN ({','.join(str(int(s)) for s in states)}) AND i.state < 5"
+            " AND c.provider = ? AND c.origin = ? AND c.account = ? AND c.target = ?"
+            " AND c.source = ? ORDER BY i.submitted_at, i.key",
+            (context.provider, context.origin, context.account, context.target, context.source),
+        )
+        return [
+            Unfinished(row[0], State(row[1]), row[2], row[3], json.loads(row[4]), row[5])
+            for row in rows
+        ]
+
+    def _all(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._sql.execute(sql, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise CheckpointError(f"{self.path} cannot be read: {error}.") from error
+
+
+def _asked(text: str) -> tuple[str, ...] | None:
+    asked = json.loads(text)
+    return None if asked is None else tuple(asked)
+
+
+def _asked_set(text: str) -> frozenset[str] | None:
+    asked = _asked(text)
+    return None if asked is None else frozenset(asked)

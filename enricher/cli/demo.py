@@ -1,0 +1,86 @@
+"""`enricher demo`."""
+
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from enricher.cli.options import PATH
+from enricher.cli.telling import say, tell_summary
+from enricher.cli.work import attended
+from enricher.errors import InputError
+
+SAMPLE = "companies.csv"
+ROWS_SHOWN = 5
+COLUMNS_SHOWN = ("Company Name", "Company Description", "Employee Count", "enrichment_status")
+
+
+@click.command("demo")
+@click.option(
+    "--dir",
+    "folder",
+    type=PATH,
+    default=Path("enricher-demo"),
+    metavar="PATH",
+    help="Where the files go. Default: ./enricher-demo.",
+)
+def command(folder: Path) -> int:
+    """Enrich a sample list against a built-in simulator; nothing to configure, nothing paid.
+
+    \b
+    enricher demo
+    """
+    from enricher import api
+    from enricher.simulator import GRIDS, Settings
+    from enricher.simulator.server import running_simulator
+
+    folder.mkdir(parents=True, exist_ok=True)
+    leads = folder / SAMPLE
+    shutil.copyfile(sample_file(), leads)
+    with running_simulator(Settings()) as simulator:
+        say(f"A simulated BitScale workspace answers at {simulator.base_url}, 5 requests a second.")
+        say(f"Enriching {leads} with its grid {GRIDS[0].name!r} …")
+        environ = {"BITSCALE_API_KEY": simulator.api_key}
+        job = api.job_of(
+            {"input": leads, "grid": GRIDS[0].id, "base_url": simulator.base_url, "rate": 5},
+            environ,
+        )
+        summary = attended(lambda hooks: api.run(job, environ=environ, hooks=hooks))
+    summary_file = folder / "summary.json"
+    code = tell_summary(summary, as_json=False, summary_file=summary_file)
+    say(f"  summary     {summary_file.absolute()}\n")
+    if code == 0:
+        click.echo(f"The first {ROWS_SHOWN} of the enriched rows, a few of their columns:\n")
+        click.echo(_first_rows(Path(str(summary.output))))
+        click.echo("\nYour own list:  enricher run leads.csv --grid ID   (see enricher run --help)")
+    return code
+
+
+def sample_file() -> Path:
+    """The sample list of the installed package, or that of a checkout."""
+    for folder in (Path(str(resources.files("enricher"))), Path(__file__).parents[2]):
+        if (path := folder / "sample_data" / SAMPLE).is_file():
+            return path
+    raise InputError("The sample list is missing.", mend="Install enricher again.")
+
+
+def _first_rows(output: Path) -> str:
+    import csv
+    import itertools
+
+    from rich.console import Console
+    from rich.table import Table
+
+    with output.open(encoding="utf-8", newline="") as file:
+        rows = list(itertools.islice(csv.DictReader(file), ROWS_SHOWN))
+    table = Table()
+    columns = [name for name in COLUMNS_SHOWN if name in rows[0]]
+    for name in columns:
+        table.add_column(name, overflow="fold" if name == columns[0] else "ellipsis", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[name] for name in columns))
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()

@@ -1,0 +1,35 @@
+"""`enricher export`."""
+
+from pathlib import Path
+
+import click
+
+from enricher.cli.options import JOB_ID, MOVED_INPUT, OUTPUT, OVERWRITE, PATH, GroupedCommand
+from enricher.cli.telling import say
+
+
+@click.command("export", cls=GroupedCommand)
+@click.argument("checkpoint", type=PATH)
+@OUTPUT
+@OVERWRITE
+@JOB_ID
+@MOVED_INPUT
+def command(
+    checkpoint: Path,
+    output: Path | None,
+    overwrite: bool | None,
+    job_id: str | None,
+    input: Path | None,
+) -> int:
+    """Write the output of CHECKPOINT's job as far as it is, at any time, while it runs too.
+
+    \b
+    enricher export out.csv.checkpoint.db -o partial.csv
+    """
+    from enricher import api
+
+    path = api.export(
+        checkpoint, output, job_id=job_id, input_path=input, overwrite=bool(overwrite)
+    )
+    say(f"Written: {path}")
+    return 0

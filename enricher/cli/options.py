@@ -1,0 +1,236 @@
+"""The options that several commands share, and help in groups: the everyday ones first."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+class Pair(click.ParamType[Any]):
+    """`LABEL=…`: the text before the first `=`, and the one after it."""
+
+    name = "pair"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        label, separator, text = str(value).partition("=")
+        if not separator or not label:
+            self.fail(f"{value!r} is not of the form LABEL=…", param, ctx)
+        return label, text
+
+
+class Parsed(click.ParamType[Any]):
+    """A value whose form is known to `enricher.job`, which is imported only when one is given."""
+
+    def __init__(self, name: str, parser: str) -> None:
+        self.name = name
+        self._parser = parser
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        from enricher import api
+
+        try:
+            return getattr(api, self._parser)(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Grouped(click.Option):
+    """An option that stands under a heading of its own in `--help`."""
+
+    def __init__(self, *args: Any, group: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """Shows its options under their headings, in the order in which they first appear."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(param, "group", "") or "Options"
+                groups.setdefault(heading, []).append(record)
+        general = groups.pop("Options", [])
+        for heading, records in [*groups.items(), ("Options", general)]:
+            with formatter.section(heading):
+                formatter.write_dl(records, col_max=34)
+
+
+WHAT, ROWS = "What and where", "Rows and mapping"
+PACE, AGAIN, TELLING = "Pace", "Again and again", "Telling"
+
+
+def option(*names: str, group: str, **settings: Any) -> Callable[[Command], Command]:
+    return click.option(*names, cls=Grouped, group=group, **settings)
+
+
+def together(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """One decorator of several, in the order in which `--help` shows them."""
+
+    def decorate(command: Command) -> Command:
+        for add in reversed(options):
+            command = add(command)
+        return command
+
+    return decorate
+
+
+GRID = option("--grid", metavar="ID", group=WHAT, help="The BitScale grid to run. Required.")
+OUTPUT = option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="PATH",
+    group=WHAT,
+    help="Output, .csv or .parquet. Default: leads.csv gives leads.enriched.csv beside it.",
+)
+OVERWRITE = option(
+    "--overwrite",
+    is_flag=True,
+    default=None,
+    group=WHAT,
+    help="Replace an existing output that no job of this checkpoint wrote.",
+)
+BASE_URL = option(
+    "--base-url",
+    metavar="URL",
+    group=WHAT,
+    help="What stands before every API path. Env: BITSCALE_BASE_URL. Default:"
+    " https://api.bitscale.ai/api/v1.",
+)
+KEY_FILE = option(
+    "--api-key-file",
+    type=PATH,
+    metavar="PATH",
+    group=WHAT,
+    help="Read the key from this private file, again after a 401. Default: env BITSCALE_API_KEY.",
+)
+RATE = option(
+    "--rate",
+    type=Parsed("rate", "parse_rate"),
+    metavar="N|auto|unlimited",
+    group=PACE,
+    help="Requests per second, all endpoints together. Default: auto, which starts at 5 and"
+    " follows the server's headers.",
+)
+RUN_TIMEOUT = option(
+    "--run-timeout",
+    type=Parsed("age", "parse_age"),
+    metavar="AGE",
+    group=PACE,
+    help="A run still going after this long shows as failed RUN_TIMEOUT; later invocations look"
+    " again and never submit it twice. Default: 2h.",
+)
+JSON = option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    group=TELLING,
+    help="One JSON object, the only thing on standard output.",
+)
+SUMMARY_FILE = option(
+    "--summary-file",
+    type=PATH,
+    metavar="PATH",
+    group=TELLING,
+    help="Write the same object to a file, whatever the outcome.",
+)
+JOB_ID = option(
+    "--job",
+    "job_id",
+    metavar="ID",
+    group=WHAT,
+    help="Which job of the checkpoint. Default: the one used last.",
+)
+MOVED_INPUT = option(
+    "--input",
+    type=PATH,
+    metavar="PATH",
+    group=WHAT,
+    help="Stands in for an input that moved.",
+)
+
+JOB_OPTIONS = together(
+    [
+        GRID,
+        option(
+            "-m",
+            "--map",
+            "maps",
+            type=Pair(),
+            multiple=True,
+            metavar="LABEL=COLUMN",
+            group=ROWS,
+            help="Feed a grid input from a column; repeatable. Default: labels are matched to"
+            " columns by name.",
+        ),
+        option(
+            "--set",
+            "templates",
+            type=Pair(),
+            multiple=True,
+            metavar="LABEL=TEMPLATE",
+            group=ROWS,
+            help='Feed a grid input from a template, "https://{Domain}", or a constant; {{ is a'
+            " brace; --set LABEL= leaves it empty.",
+        ),
+        OUTPUT,
+        OVERWRITE,
+        option(
+            "--output-column",
+            "output_columns",
+            multiple=True,
+            metavar="NAME_OR_ID",
+            group=WHAT,
+            help="Return only these outputs, in the grid's order; repeatable.",
+        ),
+        option(
+            "--source-id",
+            metavar="ID",
+            group=WHAT,
+            help="The grid's BitScale source. Default: the first available.",
+        ),
+        BASE_URL,
+        KEY_FILE,
+        option(
+            "--status-prefix",
+            metavar="NAME",
+            group=WHAT,
+            help="Name the status columns NAME_status and NAME_error. Default: enrichment.",
+        ),
+        RATE,
+        RUN_TIMEOUT,
+        option(
+            "--checkpoint",
+            type=PATH,
+            metavar="PATH",
+            group=AGAIN,
+            help="Checkpoint file; may be shared by many jobs and nights. Default:"
+            " <output>.checkpoint.db.",
+        ),
+    ]
+)
+
+
+def job_options(given: dict[str, Any]) -> dict[str, Any]:
+    """What click parsed, as the options of a job.
+
+    Raises:
+        click.UsageError: a label that is fed twice.
+    """
+    options = dict(given)
+    for name, flag in (("maps", "-m"), ("templates", "--set")):
+        pairs = options.pop(name, ())
+        labels = [label for label, _ in pairs]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise click.UsageError(f"{flag} feeds {', '.join(twice)} more than once.")
+        options[name] = dict(pairs)
+    options["grid"] = options.get("grid") or ""
+    return options

@@ -1,0 +1,58 @@
+"""`enricher plan`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from enricher.cli.options import JOB_OPTIONS, JSON, PATH, GroupedCommand, job_options
+from enricher.cli.telling import one_line, warn
+
+if TYPE_CHECKING:
+    from enricher.api import Plan
+
+
+@click.command("plan", cls=GroupedCommand)
+@click.argument("input", type=PATH)
+@JOB_OPTIONS
+@JSON
+def command(as_json: bool, **given: Any) -> int:
+    """Say what `run` with the same options would do; never submits anything.
+
+    \b
+    enricher plan leads.csv --grid ID
+    enricher plan leads.csv --grid ID -m company_name="Company Name" --json
+    """
+    options = job_options(given)
+    from enricher import api
+
+    plan = api.plan(api.job_of(options), warn=warn)
+    click.echo(one_line(plan.to_json()) if as_json else "\n".join(_lines(plan)))
+    return 0
+
+
+def _lines(plan: "Plan") -> list[str]:
+    from enricher.api import duration, printable
+
+    census = plan.census
+    lines = [f"Grid:      {printable(plan.title)}", "Mapping:"]
+    for label, fed in plan.mapping.items():
+        kind, what = next(iter(fed.items()))
+        samples = ", ".join(repr(text) for text in plan.samples[label])
+        lines.append(f"  {label}  ←  {kind} {what!r}   {printable(samples)}")
+    lines += [
+        f"Rows:      {census.total}: {census.new_rows} to enrich, {census.reused} answered already,"
+        f" {census.skipped} skipped (nothing to send)",
+        f"New runs:  {census.new_runs} (rows with equal inputs share one)",
+        f"Requests:  about {plan.estimate.requests}, {duration(plan.estimate.seconds)} at"
+        f" {plan.rate:g} a second",
+    ]
+    if census.bought_before:
+        lines.append(
+            f"           {census.bought_before} of them have a result with fewer output columns"
+            " and are bought again"
+        )
+    if census.blank_lines:
+        lines.append(f"Blank:     {census.blank_lines} blank lines are passed over")
+    if plan.credits:
+        lines.append(f"Credits:   {plan.credits.remaining:g} remain; the cost of a run is unknown")
+    return [*lines, *(f"Note:      {remark}" for remark in plan.remarks)]

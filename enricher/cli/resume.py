@@ -1,0 +1,58 @@
+"""`enricher resume`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from enricher.cli.options import (
+    BASE_URL,
+    JOB_ID,
+    JSON,
+    KEY_FILE,
+    MOVED_INPUT,
+    OUTPUT,
+    OVERWRITE,
+    PATH,
+    RATE,
+    RUN_TIMEOUT,
+    SUMMARY_FILE,
+    GroupedCommand,
+    together,
+)
+from enricher.cli.work import work
+
+
+@click.command("resume", cls=GroupedCommand)
+@click.argument("checkpoint", type=PATH)
+@together(
+    [
+        JOB_ID,
+        MOVED_INPUT,
+        OUTPUT,
+        OVERWRITE,
+        BASE_URL,
+        KEY_FILE,
+        RATE,
+        RUN_TIMEOUT,
+        JSON,
+        SUMMARY_FILE,
+    ]
+)
+def command(
+    checkpoint: Path, job_id: str | None, as_json: bool, summary_file: Path | None, **changes: Any
+) -> int:
+    """Go on with the job that CHECKPOINT holds, from any directory.
+
+    It keeps the options of the job's last invocation; those given here replace them.
+
+    \b
+    enricher resume out.csv.checkpoint.db
+    """
+    from enricher import api
+
+    return work(
+        lambda hooks: api.resume(checkpoint.absolute(), changes, job_id=job_id, hooks=hooks),
+        as_json=as_json,
+        summary_file=summary_file,
+    )

@@ -1,0 +1,29 @@
+"""`enricher run`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from enricher.cli.options import JOB_OPTIONS, JSON, PATH, SUMMARY_FILE, GroupedCommand, job_options
+from enricher.cli.work import work
+
+
+@click.command("run", cls=GroupedCommand)
+@click.argument("input", type=PATH)
+@JOB_OPTIONS
+@JSON
+@SUMMARY_FILE
+def command(as_json: bool, summary_file: Path | None, **given: Any) -> int:
+    """Enrich INPUT, a .csv or .parquet file; the same command again goes on where it stopped.
+
+    \b
+    enricher run leads.csv --grid ID
+    enricher run leads.csv --grid ID -m company_name="Company Name" -o out.csv
+    enricher run leads.csv --grid ID --set website="https://{Domain}" --rate 20
+    """
+    options = job_options(given)
+    from enricher import api
+
+    job = api.job_of(options)
+    return work(lambda hooks: api.run(job, hooks=hooks), as_json=as_json, summary_file=summary_file)

@@ -1,0 +1,50 @@
+"""Stop signals, from the first instruction of the process to the last.
+
+The first signal stops the job and keeps everything; the second does not wait for answers any more;
+the third ends the process as the system would.
+"""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class Interrupted(BaseException):
+    """A stop signal while there is no job to stop. `signum` is its number."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class SignalWatch:
+    """Where a stop signal goes: to the running job, or up the stack as `Interrupted`."""
+
+    def __init__(self) -> None:
+        self._stop: Callable[[int], None] | None = None
+        self._seen = 0
+
+    def install(self) -> None:
+        for number in STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wishes to be left alone
+                signal.signal(number, self._received)
+
+    def deliver_to(self, stop: Callable[[int], None] | None) -> None:
+        """From now on a signal calls `stop(number)`; `None` ends that."""
+        self._stop = stop
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        self._seen += 1
+        if self._seen >= 3:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        if self._stop is None:
+            raise Interrupted(number)
+        self._stop(number)
+
+
+watch = SignalWatch()

@@ -1,0 +1,30 @@
+"""`enricher status`."""
+
+from pathlib import Path
+
+import click
+
+from enricher.cli.options import JOB_ID, JSON, PATH, GroupedCommand
+from enricher.cli.telling import one_line
+
+
+@click.command("status", cls=GroupedCommand)
+@click.argument("checkpoint", type=PATH)
+@JOB_ID
+@JSON
+def command(checkpoint: Path, job_id: str | None, as_json: bool) -> int:
+    """Say where the job of CHECKPOINT stands, and list what is in doubt; safe while it runs.
+
+    \b
+    enricher status out.csv.checkpoint.db
+    enricher status out.csv.checkpoint.db --json
+    """
+    from enricher import api
+
+    status = api.status(checkpoint, job_id=job_id)
+    if as_json:
+        click.echo(one_line(status.summary.to_json()))
+    else:
+        lines = [*api.summary_lines(status.summary), *api.doubt_lines(status.doubts)]
+        click.echo("\n".join(lines))
+    return 0

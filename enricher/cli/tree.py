@@ -1,0 +1,96 @@
+"""The tree of commands, and what every one of them shares: errors, signals, exit codes."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from enricher.cli.signals import Interrupted
+from enricher.cli.telling import say, tell_error
+from enricher.errors import EnricherError, UsageError
+
+COMMANDS = {
+    "run": "enricher.cli.run",
+    "plan": "enricher.cli.plan",
+    "resume": "enricher.cli.resume",
+    "status": "enricher.cli.status",
+    "export": "enricher.cli.export",
+    "simulate": "enricher.cli.simulate",
+    "demo": "enricher.cli.demo",
+}
+"""Name to module; each module has a `command`. The order is that of `--help`."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"enricher {version('enricher')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """Push a list through a paid, rate-limited enrichment API.
+
+    Never loses a paid result, never pays twice in silence, never breaks the rate limit; may be
+    interrupted at any point and goes on with the same command.
+
+    \b
+    Try it without a key:   enricher demo
+    Your own list:          export BITSCALE_API_KEY=…
+                            enricher plan leads.csv --grid ID
+                            enricher run leads.csv --grid ID -o out.csv
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """The console script. Ends the process with a code of the public contract."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    try:
+        code = cli.main(args=arguments, prog_name="enricher", standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        mend = f"Try: {context.command_path} --help" if context else ""
+        code = tell_error(UsageError(error.format_message(), mend=mend), arguments)
+    except EnricherError as error:
+        code = tell_error(error, arguments)
+    except click.Abort:
+        code = 1
+    except Interrupted as interrupted:
+        say("Stopped.")
+        code = 128 + interrupted.signum
+    except BrokenPipeError:
+        # whoever read our output has left; nothing more can be said to them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(_exit_code(code))
+
+
+def _exit_code(returned: Any) -> int:
+    return returned if isinstance(returned, int) else 0

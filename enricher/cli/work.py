@@ -1,0 +1,46 @@
+"""Running a job at the terminal: signals reach it, progress is shown, the summary is told."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enricher.cli.progress import shown_progress
+from enricher.cli.signals import watch
+from enricher.cli.telling import say, tell_summary, warn
+
+if TYPE_CHECKING:
+    from enricher.api import Hooks, Stop, Summary
+
+SIGNAL_NAMES = {1: "SIGHUP", 2: "Ctrl-C", 15: "SIGTERM"}
+
+
+def work(job: "Callable[[Hooks], Summary]", *, as_json: bool, summary_file: Path | None) -> int:
+    """Run `job` with what a terminal gives it, and return the exit code."""
+    return tell_summary(attended(job), as_json=as_json, summary_file=summary_file)
+
+
+def attended(job: "Callable[[Hooks], Summary]") -> "Summary":
+    """Run `job`, showing its progress and handing it the signals."""
+    from enricher.api import Hooks
+
+    try:
+        with shown_progress() as progress:
+            return job(Hooks(warn=warn, progress=progress, ready=_deliver_signals))
+    finally:
+        watch.deliver_to(None)
+
+
+def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
+    import asyncio
+
+    from enricher.api import Stop, StopCode
+
+    loop = asyncio.get_running_loop()
+
+    def received(number: int) -> None:
+        name = SIGNAL_NAMES.get(number, f"signal {number}")
+        say(f"{name}: stopping; waiting for the answers to what was sent (again: do not wait)")
+        reason = Stop(StopCode.SIGNAL, f"stopped by {name}", number)
+        loop.call_soon_threadsafe(stop, reason)
+
+    watch.deliver_to(received)

@@ -1,0 +1,97 @@
+"""The error tree. A class says what happens next; the message says what was found.
+
+EnricherError                 a message for a person, and its mend
+├── UsageError                exit 2: the command line alone shows that it is wrong
+├── CannotGoOn                exit 1: nothing was lost, a person mends it and repeats
+│   ├── InputError            the input cannot be read as a table
+│   ├── MappingError          the grid's labels and the input's columns do not fit
+│   ├── OutputError           the output may not or cannot be written
+│   ├── KeyProblem            the API key is missing, malformed or not private
+│   ├── CheckpointError       the checkpoint is not ours, or cannot be read or written
+│   └── ProviderRefused       the provider said no to something that every run needs
+└── TryLater                  exit 4: the same command later is enough
+    ├── CheckpointInUse       another process writes this checkpoint
+    └── ServerGone            the provider did not answer for too long
+
+IllegalTransition             a bug: an item was about to make a move its state forbids
+"""
+
+from typing import ClassVar
+
+
+class EnricherError(Exception):
+    """A problem that a person can act on.
+
+    Args:
+        message: what was found, in one line.
+        mend: what to do about it, in one line; may be empty.
+        code: a stable word for programs (`error.code` of the JSON summary).
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, mend: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+        self.code = code or _code_of(type(self))
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.mend}" if self.mend else self.message
+
+
+class UsageError(EnricherError):
+    """The command line alone shows the mistake."""
+
+    exit_code = 2
+
+
+class CannotGoOn(EnricherError):
+    """Could not start or go on; nothing is lost."""
+
+
+class InputError(CannotGoOn):
+    """The input cannot be read as a table; names the file and, where it can, the line."""
+
+
+class MappingError(CannotGoOn):
+    """Labels and columns do not fit together; lists both."""
+
+
+class OutputError(CannotGoOn):
+    """The output may not be replaced or cannot be written."""
+
+
+class KeyProblem(CannotGoOn):
+    """The API key is missing, malformed, or kept where others can read it."""
+
+
+class CheckpointError(CannotGoOn):
+    """The checkpoint is not one of ours, or its disk does not take or give what it should."""
+
+
+class ProviderRefused(CannotGoOn):
+    """The provider refuses something that every run needs (key, plan, grid, source …)."""
+
+
+class TryLater(EnricherError):
+    """Time mends it: the same command later is enough."""
+
+    exit_code = 4
+
+
+class CheckpointInUse(TryLater):
+    """Another process holds the checkpoint."""
+
+
+class ServerGone(TryLater):
+    """The provider did not answer for longer than the patience."""
+
+
+class IllegalTransition(AssertionError):
+    """A bug in enricher: a state was about to change in a way the table in `model` forbids."""
+
+
+def _code_of(kind: type[EnricherError]) -> str:
+    name = kind.__name__
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

@@ -1,0 +1,240 @@
+"""Columns and templates to inputs, and inputs to the key under which their result is found."""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from enricher.cell import as_text
+from enricher.errors import MappingError
+from enricher.model import Context, Inputs
+
+KEY_FORM = 1
+"""Part of every key. A changed form makes every stored result unfindable: users would pay again."""
+
+KEY_SIZE = 16
+
+_TEMPLATE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How one label gets its text: `parts` are literal texts and positions of columns."""
+
+    label: str
+    parts: tuple[str | int, ...]
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        return tuple(part for part in self.parts if isinstance(part, int))
+
+
+@dataclass(frozen=True, slots=True)
+class InputMapping:
+    """All labels of a target and what feeds them."""
+
+    feeds: tuple[Feed, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(feed.label for feed in self.feeds)
+
+    def described(self) -> dict[str, dict[str, str]]:
+        """`{label: {"column": …} | {"template": …} | {"value": …}}`, as in a job file."""
+        return {feed.label: self._described(feed) for feed in self.feeds}
+
+    def _described(self, feed: Feed) -> dict[str, str]:
+        match feed.parts:
+            case (int(column),):
+                return {"column": self.columns[column]}
+            case parts if feed.columns:
+                return {"template": "".join(self._written(part) for part in parts)}
+            case parts:
+                return {"value": "".join(str(part) for part in parts)}
+
+    def _written(self, part: str | int) -> str:
+        if isinstance(part, int):
+            return "{" + self.columns[part] + "}"
+        return part.replace("{", "{{").replace("}", "}}")
+
+    def inputs_of(self, batch: pl.DataFrame) -> Iterator[Inputs | None]:
+        """The inputs of each row of `batch`, or `None` for a row that has nothing to send.
+
+        A row has nothing to send when every column it feeds from is blank; constants do not count.
+        A template whose columns are all blank is empty.
+        """
+        used = sorted({column for feed in self.feeds for column in feed.columns})
+        texts = {column: _texts(batch[str(column)]) for column in used}
+        for row in range(batch.height):
+            cells = {column: text[row] for column, text in texts.items()}
+            if used and not any(cell and not cell.isspace() for cell in cells.values()):
+                yield None
+            else:
+                yield {feed.label: _fill(feed, cells) for feed in self.feeds}
+
+
+def _texts(column: pl.Series) -> list[str]:
+    if column.dtype == pl.String:
+        return column.fill_null("").to_list()
+    return [as_text(value) for value in column.to_list()]
+
+
+def _fill(feed: Feed, cells: Mapping[int, str]) -> str:
+    if len(feed.parts) == 1 and isinstance(feed.parts[0], int):
+        return cells[feed.parts[0]]
+    columns = feed.columns
+    if columns and not any(cells[column].strip() for column in columns):
+        return ""
+    return "".join(cells[part] if isinstance(part, int) else part for part in feed.parts)
+
+
+# --- from names to a mapping ------------------------------------------------------------------------
+
+
+def resolve(
+    labels: Sequence[str],
+    columns: Sequence[str],
+    maps: Mapping[str, str],
+    templates: Mapping[str, str],
+) -> InputMapping:
+    """Find what feeds every label: told, or a column of the same name.
+
+    Names are the same when their letters and digits are, whatever their case, spaces, underscores
+    and punctuation.
+
+    Args:
+        labels: the inputs that the target takes; empty if it does not tell.
+        columns: the header of the input.
+        maps: label to column, as told.
+        templates: label to template, as told.
+
+    Raises:
+        MappingError: lists everything that does not fit, with the labels and the columns.
+    """
+    told = dict.fromkeys([*maps, *templates])
+    problems: list[str] = []
+    feeds: list[Feed] = []
+    if labels:
+        problems += [_unknown_label(label, labels) for label in told if label not in labels]
+    for label in labels or told:
+        try:
+            feeds.append(_feed(label, columns, maps, templates))
+        except _Unfit as unfit:
+            problems.append(str(unfit))
+    if not feeds and not problems:
+        problems.append("the grid names no inputs, and none is given")
+    if problems:
+        raise MappingError(
+            "The inputs of the grid and the columns of the file do not fit:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+            + f"\nThe grid takes: {_listed(labels) if labels else 'it does not say'}"
+            + f"\nThe file has:   {_listed(columns)}",
+            mend='Name the column with -m LABEL="COLUMN", or a text with --set LABEL=TEXT'
+            " (--set LABEL= leaves it empty).",
+        )
+    return InputMapping(tuple(feeds), tuple(columns))
+
+
+class _Unfit(Exception):
+    """One label cannot be fed; becomes a line of a `MappingError`."""
+
+
+def _feed(
+    label: str, columns: Sequence[str], maps: Mapping[str, str], templates: Mapping[str, str]
+) -> Feed:
+    if label in maps:
+        return Feed(label, (_position(maps[label], columns, f"-m {label}"),))
+    if label in templates:
+        return Feed(label, tuple(_parse(templates[label], columns, f"--set {label}")))
+    matching = [n for n, column in enumerate(columns) if _plain(column) == _plain(label)]
+    if len(matching) == 1:
+        return Feed(label, (matching[0],))
+    if matching:
+        raise _Unfit(
+            f"label {label!r}: several columns have that name: {_listed(columns, matching)}"
+        )
+    raise _Unfit(f"label {label!r}: no column of that name{_guess(label, columns)}")
+
+
+def _position(name: str, columns: Sequence[str], where: str) -> int:
+    found = [n for n, column in enumerate(columns) if column == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise _Unfit(f"{where}: the file has {len(found)} columns named {name!r}; rename one")
+    raise _Unfit(f"{where}: the file has no column {name!r}{_guess(name, columns)}")
+
+
+def _parse(template: str, columns: Sequence[str], where: str) -> Iterator[str | int]:
+    at = 0
+    for token in _TEMPLATE.finditer(template):
+        if token.start() > at:
+            yield template[at : token.start()]
+        at = token.end()
+        if token[0] in ("{{", "}}"):
+            yield token[0][0]
+        elif token[1] is None:
+            raise _Unfit(
+                f"{where}: a lone {token[0]!r} in {template!r}; write it twice for a brace"
+            )
+        else:
+            yield _position(token[1], columns, where)
+    if at < len(template):
+        yield template[at:]
+
+
+def _unknown_label(label: str, labels: Sequence[str]) -> str:
+    return f"{label!r} is no input of the grid{_guess(label, labels)}"
+
+
+def _guess(word: str, words: Sequence[str]) -> str:
+    by_plain = {_plain(w): w for w in words}
+    near = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.5)
+    near = near or [p for p in by_plain if p and (p in _plain(word) or _plain(word) in p)][:1]
+    return f" (did you mean {by_plain[near[0]]!r}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _listed(names: Sequence[str], which: Sequence[int] | None = None) -> str:
+    chosen = names if which is None else [names[n] for n in which]
+    return ", ".join(repr(name) for name in chosen)
+
+
+# --- the key ----------------------------------------------------------------------------------------
+
+
+class KeyMaker:
+    """Content keys of one context: equal inputs have equal keys, whatever file they come from.
+
+    The key is the BLAKE2b-128 digest (RFC 7693) of a header and, for each label in sorted order,
+    its text behind its length, so that no two different inputs share a digested text.
+    """
+
+    def __init__(self, context: Context, labels: Sequence[str]) -> None:
+        self._labels = sorted(labels)
+        header: list[Any] = [
+            KEY_FORM,
+            context.provider,
+            context.origin,
+            context.account,
+            context.target,
+            context.source,
+            self._labels,
+        ]
+        text = json.dumps(header, ensure_ascii=True, separators=(",", ":"))
+        self._prepared = hashlib.blake2b(text.encode("ascii"), digest_size=KEY_SIZE)
+
+    def key(self, inputs: Inputs) -> bytes:
+        digest = self._prepared.copy()
+        texts = [inputs[label] for label in self._labels]
+        digest.update("".join(f"{len(text)}:{text}," for text in texts).encode("utf-8"))
+        return digest.digest()

@@ -1,0 +1,313 @@
+"""The words of the program: frozen values, the states of an item, and the journal.
+
+Nothing here does I/O, knows the time, SQL or HTTP. Read this file first, then `engine.py`
+(how a row is worked) and `api.py` (how everything is joined).
+
+A *row* of the input becomes *inputs*; equal inputs are one *item*, found by its content *key*;
+one submission of an item is an *attempt*, numbered from 1; a *run* is what the provider makes of
+it. Several rows share an item, so an item is paid once.
+"""
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from enricher.errors import IllegalTransition
+
+Json = Any
+"""A JSON value: str, int, float, bool, None, list or dict with text keys."""
+
+
+class State(enum.IntEnum):
+    """Where the newest attempt of an item stands."""
+
+    SUBMITTING = 1
+    """The intent is on disk; whether the request left is not known yet."""
+    RUNNING = 2
+    """The provider gave the run an id; it is looked at until it ends."""
+    STALLED = 3
+    """Still running after the run timeout, or not found: shown as failed, looked at once a start."""
+    IN_DOUBT = 4
+    """The submission may have been processed, and no answer tells: a person decides."""
+    COMPLETED = 5
+    """The outputs are on disk."""
+    FAILED = 6
+    """The provider ended the run without outputs, or refused these inputs."""
+
+
+WITHDRAWN = None
+"""No attempt: never made, or known not to have reached the provider."""
+
+TRANSITIONS: Mapping[State | None, frozenset[State | None]] = {
+    WITHDRAWN: frozenset({State.SUBMITTING}),
+    State.SUBMITTING: frozenset(
+        {State.RUNNING, State.COMPLETED, State.FAILED, State.IN_DOUBT, WITHDRAWN}
+    ),
+    State.RUNNING: frozenset({State.COMPLETED, State.FAILED, State.STALLED}),
+    State.STALLED: frozenset({State.COMPLETED, State.FAILED, State.STALLED, State.SUBMITTING}),
+    State.IN_DOUBT: frozenset({State.FAILED, State.SUBMITTING}),
+    State.COMPLETED: frozenset({State.SUBMITTING}),
+    State.FAILED: frozenset({State.SUBMITTING}),
+}
+"""Every legal move. A move to `SUBMITTING` from a state is a new attempt that supersedes it."""
+
+UNFINISHED = (State.SUBMITTING, State.RUNNING, State.STALLED, State.IN_DOUBT)
+
+
+def moved(old: State | None, new: State | None) -> State | None:
+    """Return `new`, or raise `IllegalTransition` if no row of the table allows the move."""
+    if new not in TRANSITIONS[old]:
+        raise IllegalTransition(f"{_label(old)} → {_label(new)}")
+    return new
+
+
+def sources_of(new: State | None) -> tuple[State, ...]:
+    """The states from which an existing attempt may move to `new`."""
+    return tuple(old for old, news in TRANSITIONS.items() if old is not None and new in news)
+
+
+def _label(state: State | None) -> str:
+    return "withdrawn" if state is None else state.name.lower()
+
+
+class RowStatus(enum.StrEnum):
+    """What `enrichment_status` of a row says."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    PENDING = "pending"
+    IN_DOUBT = "in_doubt"
+
+
+# --- what is asked -----------------------------------------------------------------------------
+
+Inputs = Mapping[str, str]
+"""Label to text, as sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to buy.
+
+    `supersedes` is the number of the attempt that this one replaces, 0 for the first.
+    """
+
+    key: bytes
+    inputs: Inputs
+    supersedes: int = 0
+
+    @property
+    def attempt(self) -> int:
+        return self.supersedes + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A run of an earlier life whose id is on disk. `age` is in seconds since its submission."""
+
+    key: bytes
+    run_id: str
+    age: float
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    """An output of the target: `id` is the provider's key, `name` what people read."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an answer depends on besides the inputs; part of every content key.
+
+    `origin` is scheme, host and port; `account` the workspace's id (never the key); `source` the
+    source as the user gave it, empty for the first available.
+    """
+
+    provider: str
+    origin: str
+    account: str
+    target: str
+    source: str = ""
+
+
+# --- what happened: events, written to the journal ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """`item` is about to be submitted."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrew:
+    """The intent did not reach the provider, or was refused unprocessed."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GotId:
+    """The provider accepted the submission under `run_id`."""
+
+    key: bytes
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    key: bytes
+    outputs: Mapping[str, Json]
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    key: bytes
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Given up for this invocation; the id is kept."""
+
+    key: bytes
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """The submission may have been processed."""
+
+    key: bytes
+    reason: str
+
+
+Event = Intended | Withdrew | GotId | Completed | Failed | Stalled | Doubted
+
+
+class Journal(Protocol):
+    """Where events become durable, in the order in which they were given."""
+
+    async def write(self, event: Event) -> bool:
+        """Return when `event` is on disk; false if an intent was for an item already known.
+
+        Raises:
+            CheckpointError: the disk did not take it. Nothing may be submitted after that.
+        """
+
+    def post(self, event: Event) -> None:
+        """Queue `event`; it is on disk a few milliseconds later.
+
+        Raises:
+            CheckpointError: an earlier event could not be written.
+        """
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    """What was sent in this invocation; `accepted` are submissions that became runs."""
+
+    submit: int = 0
+    poll: int = 0
+    other: int = 0
+    rate_limited: int = 0
+    retried: int = 0
+    accepted: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.submit + self.poll + self.other
+
+
+# --- why a job ends early -------------------------------------------------------------------------
+
+
+class StopCode(enum.StrEnum):
+    """`reason_code` of the JSON summary."""
+
+    REFUSED = "refused"
+    """The provider says no to something that every run needs."""
+    KEY_REVOKED = "key_revoked"
+    SERVER_GONE = "server_gone"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Nothing more is submitted; everything acknowledged is kept. `signal` is its number, or 0."""
+
+    code: StopCode
+    reason: str
+    signal: int = 0
+
+
+# --- what is on disk: one record an item ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An item as the checkpoint holds it.
+
+    `asked` are the output columns of the newest attempt, `None` for all; `outputs` those of the
+    newest *completed* attempt (`None` if there is none), and `outputs_asked` what that one asked.
+    """
+
+    state: State
+    attempt: int
+    asked: frozenset[str] | None
+    code: str = ""
+    message: str = ""
+    outputs: Mapping[str, Json] | None = None
+    outputs_asked: frozenset[str] | None = None
+    has_outputs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one row of the output shows; `error` is `CODE: message` or empty."""
+
+    status: RowStatus
+    error: str = ""
+    outputs: Mapping[str, Json] | None = None
+
+
+def covers(stored: frozenset[str] | None, wanted: frozenset[str] | None) -> bool:
+    """Whether a result asked for `stored` columns serves `wanted` ones (`None` is all)."""
+    return stored is None or (wanted is not None and wanted <= stored)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a delimited text file is written."""
+
+    delimiter: str = ","
+    line_end: str = "\n"
+    bom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A file as it was when it was read; equal fingerprints mean that nobody wrote to it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+Warn = Callable[[str], None]
+"""Takes one line for a person."""
+
+Rows = Sequence[Outcome]

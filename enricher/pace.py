@@ -1,0 +1,268 @@
+"""Never more than N requests in any second, and as near to N as that allows.
+
+`Gate` gives the permissions; `Breaker` tells when a server is better left alone; `Backoff` tells how
+long to wait after the n-th fault. The clock is always the event loop's monotonic one, in seconds.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from aiolimiter import AsyncLimiter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_result,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from enricher.model import Warn
+from enricher.verdicts import Malformed, MaybeSent, NotSent, RateSignal, Refused, Reply
+
+DEFAULT_RATE = 5.0
+"""Requests a second and workspace over all endpoints (BitScale API, section 3)."""
+
+LEAST_MARGIN = 0.030
+MOST_MARGIN = 0.250
+MARGIN_STEP = 0.010
+MARGIN_HALF_LIFE = 600.0
+"""Seconds: the extra second-to-second distance that 429s earn, and how slowly it goes away."""
+
+LONGEST_PAUSE_WITHOUT_WORD = 1.0
+"""Seconds to hold after a 429 that does not say how long."""
+
+_BATCH_ABOVE = 25.0
+"""Requests a second; timers fire about a millisecond late, which one by one would halve the rate."""
+
+
+class Permits(Protocol):
+    """A limit shared by everyone who sends: one request a permission."""
+
+    @property
+    def rate(self) -> float: ...
+
+    async def acquire(self) -> None: ...
+
+    def observe(self, signal: RateSignal, sent_at: float) -> None: ...
+
+
+class Gate:
+    """The rate limit of one process.
+
+    Send k+n comes no sooner than n/N + margin after send k, with n = max(1, floor(N)): then no
+    window of one second, however it lies, holds more than N. Between those bounds sends are spaced
+    evenly. The second before the start counts as spent, so that a restart cannot break the limit.
+
+    Args:
+        rate: requests a second; `math.inf` for none.
+        follow: take the limit that the server's answers name, up and down. Without it the server's
+            word can only lower the rate: sending more than it allows would be refused anyway.
+        warn: told once when the server's limit is lower than `rate`.
+    """
+
+    def __init__(self, rate: float, *, follow: bool = False, warn: Warn = lambda _: None) -> None:
+        self._asked = rate
+        self._follow = follow
+        self._warn = warn
+        self._loop = asyncio.get_running_loop()
+        self._turn = asyncio.Lock()
+        self._margin = LEAST_MARGIN
+        self._margin_at = self._widened_at = self._loop.time()
+        self._paused_until = 0.0
+        self._set_rate(rate)
+        if math.isfinite(rate):
+            self._sends.extend([self._loop.time()] * self._sends.maxlen)  # type: ignore[operator]
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that are allowed now; `math.inf` for no limit."""
+        return self._rate
+
+    async def acquire(self) -> None:
+        """Return at the moment when one request may leave; it must be sent before any `await`."""
+        async with self._turn:
+            if self._spacing is not None:
+                await self._spacing.acquire()
+            while (wait := self._allowed_at() - self._loop.time()) > 0:
+                await asyncio.sleep(wait)
+            self._sends.append(self._loop.time())
+
+    def observe(self, signal: RateSignal, sent_at: float) -> None:
+        """Learn from an answer to a request that was sent at `sent_at`."""
+        now = self._loop.time()
+        if signal.limit is not None:
+            self._hear_limit(signal.limit)
+        if signal.limited:
+            self._widen(now, sent_at)
+        if signal.limited or signal.retry_after is not None:
+            wait = signal.retry_after
+            self.pause(now + (LONGEST_PAUSE_WITHOUT_WORD if wait is None else wait))
+
+    def pause(self, until: float) -> None:
+        """Let nothing leave before `until`; pauses never add up."""
+        self._paused_until = max(self._paused_until, until)
+
+    def _hear_limit(self, limit: float) -> None:
+        rate = limit if self._follow else min(limit, self._asked)
+        if rate == self._rate:
+            return
+        if not self._follow and limit < self._asked:
+            self._warn(
+                f"the server allows {limit:g} requests/s: going at that, not {self._asked:g}"
+            )
+        self._set_rate(rate)
+
+    def _set_rate(self, rate: float) -> None:
+        """The log of sends outlives a change of rate, and with it the promise."""
+        self._rate = rate
+        if math.isinf(rate):
+            self._spacing, self._sends = None, deque[float](maxlen=1)
+            return
+        in_a_window = max(1, math.floor(rate))
+        kept = list(getattr(self, "_sends", ()))[-in_a_window:]
+        self._sends = deque(kept, maxlen=in_a_window)
+        self._span = in_a_window / rate
+        batch = max(1.0, rate / _BATCH_ABOVE)
+        self._spacing = AsyncLimiter(batch, batch / rate)
+
+    def _allowed_at(self) -> float:
+        full = math.isfinite(self._rate) and len(self._sends) == self._sends.maxlen
+        window_frees = self._sends[0] + self._span + self._narrowed() if full else 0.0
+        return max(window_frees, self._paused_until)
+
+    def _narrowed(self) -> float:
+        now = self._loop.time()
+        extra = self._margin - LEAST_MARGIN
+        if extra > 0:
+            extra *= math.pow(0.5, (now - self._margin_at) / MARGIN_HALF_LIFE)
+            self._margin = LEAST_MARGIN + extra
+        self._margin_at = now
+        return self._margin
+
+    def _widen(self, now: float, sent_at: float) -> None:
+        """One step an episode, and none if others used up the second: our pace was not the cause."""
+        ours = sum(1 for at in self._sends if sent_at - 1.0 < at <= sent_at)
+        if sent_at < self._widened_at or ours < (self._sends.maxlen or 1):
+            return
+        self._widened_at = now
+        self._margin = min(MOST_MARGIN, self._narrowed() + MARGIN_STEP)
+
+
+class Backoff:
+    """Seconds to wait after the n-th fault in a row: exponential, jittered, capped."""
+
+    def __init__(self, first: float = 1.0, longest: float = 60.0) -> None:
+        self._wait = wait_exponential_jitter(initial=first, max=longest, jitter=first)
+
+    def after(self, faults: int) -> float:
+        state = RetryCallState(AsyncRetrying(), None, (), {})
+        state.attempt_number = max(1, faults)
+        return self._wait(state)
+
+
+FAULTS_THAT_OPEN = 5
+
+
+class Breaker:
+    """Keeps an outage from turning a file into doubt.
+
+    Faults in a row open it: then only probes are sent. A probe that is answered half-closes it: one
+    submission may go, and its answer decides. Submissions and looks are counted apart, since a
+    server may take looks and break on every submission.
+
+    Args:
+        patience: seconds from the first fault until the server counts as gone.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._backoff = Backoff(longest=30.0)
+        self._faults = {"submit": 0, "look": 0}
+        self._since: float | None = None
+        self._openings = 0
+        self._probe_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._probe_at is not None
+
+    @property
+    def is_trying(self) -> bool:
+        """Half-closed: one submission at a time until one is answered."""
+        return self._openings > 0
+
+    @property
+    def probe_due_at(self) -> float:
+        """When the next probe may be sent, if it is open."""
+        return self._probe_at or 0.0
+
+    def fault(self, kind: str, now: float) -> None:
+        """A request of `kind` ("submit" or "look") brought no usable answer."""
+        self._faults[kind] += 1
+        if self._since is None:
+            self._since = now
+        if self._faults[kind] >= FAULTS_THAT_OPEN or (self.is_trying and kind == "submit"):
+            self._open(now)
+
+    def answered(self, kind: str) -> None:
+        """A request of `kind` was answered."""
+        self._faults[kind] = 0
+        if kind == "submit":
+            self._openings = 0
+        if not self.is_open and not self.is_trying and not any(self._faults.values()):
+            self._since = None
+
+    def probed(self, alive: bool, now: float) -> None:
+        if alive:
+            self._probe_at = None
+            self._faults = dict.fromkeys(self._faults, 0)
+        else:
+            self._open(now)
+
+    def is_given_up(self, now: float) -> bool:
+        """Whether the patience is over."""
+        return self._since is not None and now - self._since > self._patience
+
+    def _open(self, now: float) -> None:
+        self._openings += 1
+        self._faults = dict.fromkeys(self._faults, 0)
+        self._probe_at = now + self._backoff.after(self._openings)
+
+
+async def patiently(
+    gate: Permits,
+    request: Callable[[], Awaitable[Reply]],
+    *,
+    patience: float,
+    on_fault: Callable[[Reply], None],
+) -> Reply:
+    """Send a request that costs nothing until it is answered, for `patience` seconds.
+
+    Returns:
+        The last reply: an answer, or after the patience the fault.
+    """
+
+    async def once() -> Reply:
+        await gate.acquire()
+        sent_at = asyncio.get_running_loop().time()
+        reply = await request()
+        gate.observe(reply.signal, sent_at)
+        return reply
+
+    def is_fault(reply: Reply) -> bool:
+        return isinstance(reply.verdict, NotSent | MaybeSent | Malformed | Refused)
+
+    def told(state: RetryCallState) -> None:
+        if state.outcome is not None:
+            on_fault(state.outcome.result())
+
+    return await AsyncRetrying(
+        retry=retry_if_result(is_fault),
+        wait=wait_exponential_jitter(initial=0.5, max=30, jitter=0.5),
+        stop=stop_after_delay(patience),
+        before_sleep=told,
+        retry_error_callback=lambda state: state.outcome.result(),  # type: ignore[union-attr]
+    )(once)

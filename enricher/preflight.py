@@ -1,0 +1,71 @@
+"""Everything that can be asked for free, before the first run is paid."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from enricher.errors import ProviderRefused, ServerGone
+from enricher.model import RequestCounts, Warn
+from enricher.pace import Permits, patiently
+from enricher.providers.base import Ask
+from enricher.verdicts import (
+    Facts,
+    JobStops,
+    KeyRejected,
+    Malformed,
+    MaybeSent,
+    NotSent,
+    Refused,
+    Reply,
+)
+
+
+def asker(gate: Permits, patience: float, counts: RequestCounts, warn: Warn) -> Ask:
+    """How a provider asks its free questions: within the limit, and for `patience` seconds."""
+    told: set[str] = set()
+
+    def on_fault(reply: Reply) -> None:
+        counts.retried += 1
+        reason = _reason(reply)
+        if reason and reason not in told:
+            told.add(reason)
+            warn(f"the server does not answer ({reason}); trying for {patience / 60:.0f} minutes")
+
+    async def ask(request: Callable[[], Awaitable[Reply]]) -> Mapping[str, Any]:
+        async def counted() -> Reply:
+            counts.other += 1
+            reply = await request()
+            counts.rate_limited += reply.signal.limited
+            return reply
+
+        while True:
+            reply = await patiently(gate, counted, patience=patience, on_fault=on_fault)
+            if not (isinstance(reply.verdict, KeyRejected) and reply.verdict.renewed):
+                return _facts(reply)
+
+    return ask
+
+
+def _facts(reply: Reply) -> Mapping[str, Any]:
+    match reply.verdict:
+        case Facts(data):
+            return data
+        case KeyRejected(message):
+            raise ProviderRefused(
+                f"The API key was refused: {message}.",
+                mend="Copy the key again from the workspace's settings; a rotated key is void.",
+                code="INVALID_API_KEY",
+            )
+        case JobStops(code, message, mend):
+            raise ProviderRefused(f"{code}: {message}", mend=mend, code=code)
+        case _:
+            raise ServerGone(
+                f"The server gave no usable answer: {_reason(reply) or 'it asked to wait'}.",
+                mend="Check the base URL and the network; the same command later goes on.",
+            )
+
+
+def _reason(reply: Reply) -> str:
+    verdict = reply.verdict
+    if isinstance(verdict, NotSent | MaybeSent | Malformed):
+        return verdict.reason
+    return "it asked to wait" if isinstance(verdict, Refused) and not reply.signal.limited else ""

@@ -1,0 +1,97 @@
+"""What the engine and the preflight need of a provider; nothing else of a vendor leaves its file.
+
+A provider does one request a call and *returns* what the answer means, as a `Verdict`; it never
+waits, repeats or paces. What follows from a verdict is the engine's business.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from enricher.model import Inputs, Json, OutputColumn
+from enricher.verdicts import Reply
+
+Ask = Callable[[Callable[[], Awaitable[Reply]]], Awaitable[Mapping[str, Any]]]
+"""Sends one free request, patiently and within the limit, and gives the facts it brought.
+
+Raises:
+    ProviderRefused: the answer says no.
+    ServerGone: no usable answer came for too long.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """The account's balance, in credits, and what it used in its current billing period."""
+
+    remaining: float
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """What can be known of a target before anything is paid.
+
+    Attributes:
+        account: the id of the account that pays; part of every content key. Empty if not told.
+        labels: the inputs that the target takes.
+        outputs: the columns it gives back, in its own order; empty if it announces none.
+        asked: the ids of the outputs to ask for, `None` for all.
+        title: the target's name for people.
+        credits: the balance, or `None` where the provider does not tell.
+        remarks: what a person should know before paying, one line each.
+    """
+
+    account: str
+    labels: tuple[str, ...]
+    outputs: tuple[OutputColumn, ...]
+    asked: tuple[str, ...] | None
+    title: str
+    credits: Credits | None
+    remarks: tuple[str, ...] = ()
+
+
+class Provider(Protocol):
+    """One target of one vendor, reached with one key."""
+
+    name: str
+
+    async def brief(self, ask: Ask) -> Briefing:
+        """Learn everything that costs nothing, through `ask`.
+
+        Raises:
+            ProviderRefused: the key, the target, the source or an output column is not valid.
+            ServerGone: the server did not answer.
+        """
+
+    async def balance(self, ask: Ask) -> Credits | None:
+        """The balance now, or `None` where the provider does not tell."""
+
+    async def submit(self, inputs: Inputs) -> Reply:
+        """Ask for one paid run. Of all methods the only one that may cost money."""
+
+    async def look(self, run_id: str) -> Reply:
+        """Ask how the run stands."""
+
+    async def probe(self) -> Reply:
+        """Ask something cheap, to see whether the server is there."""
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+
+
+def parsed_error(body: Json) -> tuple[str, str]:
+    """`(code, message)` of a documented error object, each empty if absent.
+
+    Takes both shapes of the three APIs: an object under `error`, or text under it.
+    """
+    if not isinstance(body, dict):
+        return "", ""
+    error = body.get("error")
+    if isinstance(error, dict):
+        return _text(error.get("code")), _text(error.get("message"))
+    return "", _text(error) or _text(body.get("message"))
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""

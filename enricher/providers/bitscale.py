@@ -1,0 +1,334 @@
+"""BitScale External API v1: asynchronous runs of a grid.
+
+What each answer means follows the API's own document, silences and contradictions included:
+errors are told by their `code` where it is known and by the HTTP status where it is not.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from enricher.errors import ProviderRefused
+from enricher.model import Inputs, Json, OutputColumn
+from enricher.providers.base import Ask, Briefing, Credits, parsed_error
+from enricher.providers.keys import ApiKey
+from enricher.providers.rate import rate_signal
+from enricher.providers.transport import Answer, Transport
+from enricher.verdicts import (
+    Accepted,
+    Alive,
+    Done,
+    Facts,
+    JobStops,
+    KeyRejected,
+    Malformed,
+    MaybeSent,
+    Refused,
+    Reply,
+    RowRejected,
+    RunFailed,
+    StillRunning,
+    Verdict,
+)
+
+NAME = "bitscale"
+BASE_URL = "https://api.bitscale.ai/api/v1"
+KEY_VARIABLE = "BITSCALE_API_KEY"
+BASE_URL_VARIABLE = "BITSCALE_BASE_URL"
+DEADLINE = 30.0
+"""Seconds for one request: an asynchronous submission is answered at once (section 6)."""
+
+STOPPING_CODES: Mapping[str, str] = {
+    "FEATURE_DISABLED": "The API is part of the Enterprise plan: have the plan changed.",
+    "GRID_NOT_FOUND": "Copy the id from the grid's address, app.bitscale.ai/grid/ID, and check"
+    " that the key is of the same workspace.",
+    "INVALID_OUTPUT_COLUMN": "Name output columns that the grid has with --output-column.",
+    "INVALID_SOURCE": "Name a source of this grid with --source-id, or leave it out.",
+    "MISSING_SOURCE": "Add a BitScale API source in the grid's settings.",
+    "MISSING_SOURCE_COLUMN": "The grid is not set up for runs: open its data source column.",
+    "WORKSPACE_NOT_FOUND": "Check that the key is of a workspace that still exists.",
+}
+"""Errors that every run of the grid would meet (section 7), whatever status they come with, and
+their mends."""
+
+_RUNNABLE = frozenset({"enrichment", "formula", "merge"})
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to run: a grid, its source (empty: the first available), and outputs by name or id."""
+
+    grid: str
+    source: str = ""
+    output_columns: tuple[str, ...] = ()
+
+
+class BitScale:
+    """The provider `bitscale`."""
+
+    name = NAME
+
+    def __init__(self, transport: Transport, key: ApiKey, target: Target) -> None:
+        self._transport = transport
+        self._key = key
+        self._target = target
+        self._asked: tuple[str, ...] | None = None
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    # --- before money ------------------------------------------------------------------------------
+
+    async def brief(self, ask: Ask) -> Briefing:
+        """Three free requests: `/workspace`, `/grids/:id` and `/grids/:id/curl` (5.1, 5.3, 5.4)."""
+        grid_path = f"/grids/{_safe(self._target.grid, 'grid')}"
+        workspace = await ask(lambda: self._fetch("/workspace"))
+        grid = await ask(lambda: self._fetch(grid_path))
+        announced = _outputs_of(grid)
+        self._asked = _resolve(self._target.output_columns, announced)
+        params = {"output_columns": ",".join(self._asked)} if self._asked else None
+        contract = await ask(lambda: self._fetch(f"{grid_path}/curl", params))
+        _check_source(self._target.source, grid)
+        return Briefing(
+            account=str(workspace.get("id", "")),
+            labels=_labels_of(contract),
+            outputs=tuple(o for o in announced if self._asked is None or o.id in self._asked),
+            asked=self._asked,
+            title=str(grid.get("name", "")),
+            credits=_credits_of(workspace),
+            remarks=_remarks_of(grid),
+        )
+
+    async def balance(self, ask: Ask) -> Credits | None:
+        return _credits_of(await ask(lambda: self._fetch("/workspace")))
+
+    async def probe(self) -> Reply:
+        """`GET /workspace` (5.1): the cheapest request that needs the key."""
+        reply = await self._fetch("/workspace")
+        return Reply(Alive(), reply.signal) if isinstance(reply.verdict, Facts) else reply
+
+    async def _fetch(self, path: str, params: Mapping[str, str] | None = None) -> Reply:
+        return await self._request("GET", path, _facts, params=params)
+
+    # --- runs ----------------------------------------------------------------------------------------
+
+    async def submit(self, inputs: Inputs) -> Reply:
+        """`POST /grids/:id/run` (5.5). `mode` is always sent: left out it means sync."""
+        body: dict[str, Any] = {"mode": "async", "inputs": dict(inputs)}
+        if self._asked is not None:
+            body["output_columns"] = list(self._asked)
+        if self._target.source:
+            body["source_id"] = self._target.source
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        return await self._request(
+            "POST", f"/grids/{self._target.grid}/run", _of_submission, content=content
+        )
+
+    async def look(self, run_id: str) -> Reply:
+        """`GET /run/status/:id` (5.6). Built from our own base: a `poll_url` is never followed."""
+        return await self._request("GET", f"/run/status/{run_id}", _of_look)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        meaning: Callable[[Answer, Json], Verdict],
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> Reply:
+        carried = self._key.value
+        headers = {"X-API-KEY": carried, "Accept": "application/json"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        answer = await self._transport.exchange(
+            method, path, headers=headers, deadline=DEADLINE, params=params, content=content
+        )
+        if not isinstance(answer, Answer):
+            return Reply(answer)
+        signal = rate_signal(answer)
+        body = answer.json()
+        if answer.status == 401:
+            return Reply(self._key_rejected(carried, body), signal)
+        return Reply(_of_any(answer, body) or meaning(answer, body), signal)
+
+    def _key_rejected(self, carried: str, body: Json) -> KeyRejected:
+        """A 401 counts against the key that this request carried, not against a newer one."""
+        renewed = self._key.value != carried or self._key.reload()
+        return KeyRejected(parsed_error(body)[1] or "Missing or invalid API key", renewed)
+
+
+# --- what an answer means: pure functions --------------------------------------------------------------
+
+
+def _of_any(answer: Answer, body: Json) -> Verdict | None:
+    """Answers that mean the same to every request; `None` for all others."""
+    code, message = parsed_error(body)
+    status = answer.status
+    if status == 429 or (status == 503 and "retry-after" in answer.headers):
+        return Refused()
+    if 300 <= status < 400:
+        return JobStops(
+            f"HTTP_{status}",
+            "the server redirects; redirects are never followed, they would carry the key elsewhere",
+        )
+    if status == 402 or "CREDIT" in code.upper():
+        return JobStops(code or f"HTTP_{status}", message or "the server asks for payment")
+    if code in STOPPING_CODES:
+        return JobStops(code, message, STOPPING_CODES[code])
+    if status == 500 and code == "RUN_FAILED":
+        return RunFailed(code, message)
+    if status >= 500:
+        return MaybeSent(f"HTTP {status} {code}".strip())
+    return None
+
+
+def _facts(answer: Answer, body: Json) -> Verdict:
+    if answer.status >= 400:
+        return _stop(answer, body)
+    if not isinstance(body, dict):
+        return body if isinstance(body, Malformed) else Malformed("the answer is not an object")
+    return Facts(body)
+
+
+def _of_submission(answer: Answer, body: Json) -> Verdict:
+    if answer.status >= 400:
+        code, message = parsed_error(body)
+        return RowRejected(
+            code or f"HTTP_{answer.status}",
+            message or "the server refused these inputs",
+            suspicious=code != "INVALID_INPUTS",
+        )
+    verdict = _of_run(body)
+    run_id = body.get("request_id") if isinstance(body, dict) else None
+    if not isinstance(verdict, StillRunning):
+        return verdict
+    if isinstance(run_id, str) and _SAFE_ID.fullmatch(run_id):
+        return Accepted(run_id)
+    return Malformed("the answer has no usable request_id")
+
+
+def _of_look(answer: Answer, body: Json) -> Verdict:
+    code, message = parsed_error(body)
+    if answer.status == 404 and code in ("REQUEST_NOT_FOUND", ""):
+        return RowRejected("REQUEST_NOT_FOUND", message or "no run under this id")
+    return _stop(answer, body) if answer.status >= 400 else _of_run(body)
+
+
+def _of_run(body: Json) -> Verdict:
+    """A 200 of 5.5 or 5.6; `mode` says nothing reliable and is not read."""
+    if isinstance(body, Malformed):
+        return body
+    status = body.get("status") if isinstance(body, dict) else None
+    if not isinstance(status, str):
+        return Malformed("the answer has no status")
+    if status == "completed":
+        return _done(body.get("outputs"))
+    if status == "failed":
+        code, message = parsed_error(body)
+        return RunFailed(code or "RUN_FAILED", message or str(body.get("message") or ""))
+    return StillRunning("" if status == "running" else f"unknown status {status!r}")
+
+
+def _done(outputs: Json) -> Verdict:
+    if not isinstance(outputs, dict):
+        return Malformed("completed, but without outputs")
+    values: dict[str, Json] = {}
+    names: dict[str, str] = {}
+    for id_, output in outputs.items():
+        if not isinstance(output, dict) or "value" not in output:
+            return Malformed(f"output {id_!r} has no value")
+        values[id_] = output["value"]
+        names[id_] = str(output.get("name") or id_)
+    return Done(values, names)
+
+
+def _stop(answer: Answer, body: Json) -> JobStops:
+    code, message = parsed_error(body)
+    return JobStops(code or f"HTTP_{answer.status}", message or "the server refused the request")
+
+
+# --- what the metadata says ---------------------------------------------------------------------------
+
+
+def _outputs_of(grid: Mapping[str, Any]) -> tuple[OutputColumn, ...]:
+    return tuple(
+        OutputColumn(str(column["id"]), str(column.get("name") or column["id"]))
+        for column in grid.get("columns") or ()
+        if isinstance(column, dict) and "id" in column and column.get("type") in _RUNNABLE
+    )
+
+
+def _resolve(wanted: Sequence[str], announced: Sequence[OutputColumn]) -> tuple[str, ...] | None:
+    """Ids of the wanted outputs (names or ids), in the grid's own order; `None` for all.
+
+    Raises:
+        ProviderRefused: one is no output of the grid, or a name that two outputs share.
+    """
+    if not wanted:
+        return None
+    chosen: set[str] = set()
+    for word in wanted:
+        ids = [o.id for o in announced if o.id == word] or [
+            o.id for o in announced if o.name == word
+        ]
+        if len(ids) != 1:
+            listing = "\n".join(f"  {o.name}  ({o.id})" for o in announced)
+            problem = "is no output of the grid" if not ids else "names several outputs"
+            raise ProviderRefused(
+                f"--output-column {word!r} {problem}. It has:\n{listing}",
+                mend="Name one of these, by its id if two share a name.",
+                code="INVALID_OUTPUT_COLUMN",
+            )
+        chosen.add(ids[0])
+    return tuple(o.id for o in announced if o.id in chosen)
+
+
+def _labels_of(contract: Mapping[str, Any]) -> tuple[str, ...]:
+    body = contract.get("request_body")
+    inputs = body.get("inputs") if isinstance(body, dict) else None
+    return tuple(inputs) if isinstance(inputs, dict) else ()
+
+
+def _check_source(source: str, grid: Mapping[str, Any]) -> None:
+    sources = [s for s in grid.get("sources") or () if isinstance(s, dict)]
+    if source and source not in {s.get("id") for s in sources}:
+        listing = "\n".join(f"  {s.get('id')}  {s.get('display_name')}" for s in sources)
+        raise ProviderRefused(
+            f"--source-id {source!r} is no source of this grid. It has:\n{listing}",
+            mend="Name one of these, or leave the option out for the first.",
+            code="INVALID_SOURCE",
+        )
+
+
+def _credits_of(workspace: Mapping[str, Any]) -> Credits | None:
+    credits = workspace.get("credits")
+    if not isinstance(credits, dict):
+        return None
+    remaining, used = credits.get("remaining"), credits.get("used")
+    if isinstance(remaining, int | float) and isinstance(used, int | float):
+        return Credits(remaining, used)
+    return None
+
+
+def _remarks_of(grid: Mapping[str, Any]) -> tuple[str, ...]:
+    settings = grid.get("settings")
+    if isinstance(settings, dict) and settings.get("auto_dedupe"):
+        return (
+            "The grid removes duplicate rows by itself (auto_dedupe): a run submitted twice may"
+            " leave one row there, and may still be charged twice.",
+        )
+    return ()
+
+
+def _safe(id_: str, what: str) -> str:
+    if not _SAFE_ID.fullmatch(id_):
+        raise ProviderRefused(
+            f"--{what} {id_!r} is not the form of an id.",
+            mend="Copy it from the address of the grid: app.bitscale.ai/grid/ID.",
+            code="GRID_NOT_FOUND",
+        )
+    return id_

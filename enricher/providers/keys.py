@@ -1,0 +1,86 @@
+"""The API key: from the environment or a private file, checked when loaded, never shown."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from enricher.errors import KeyProblem
+
+
+class ApiKey:
+    """A key that can be loaded again when the server stops taking it.
+
+    Raises:
+        KeyProblem: no key, not the form of a key, or a file that others can read.
+    """
+
+    def __init__(self, variable: str, file: Path | None, environ: Mapping[str, str]) -> None:
+        self._variable = variable
+        self._file = file
+        self._environ = environ
+        self._value = self._load()
+
+    @property
+    def value(self) -> str:
+        return self._value
+
+    def reload(self) -> bool:
+        """Read the key file again; whether it holds another key now.
+
+        An unreadable file is no other key: the server's refusal is what a person must hear of.
+        """
+        if self._file is None:
+            return False
+        try:
+            fresh = self._load()
+        except KeyProblem:
+            return False
+        changed, self._value = fresh != self._value, fresh
+        return changed
+
+    def __repr__(self) -> str:
+        return f"ApiKey(from {self._origin})"
+
+    @property
+    def _origin(self) -> str:
+        return f"{self._file}" if self._file else f"${self._variable}"
+
+    def _load(self) -> str:
+        text = _read_private(self._file) if self._file else self._environ.get(self._variable, "")
+        key = text.strip()
+        if not key:
+            raise KeyProblem(
+                f"No API key: {self._origin} is empty or not set.",
+                mend=f"Set {self._variable} in the environment, or name a private file with"
+                " --api-key-file.",
+                code="key_missing",
+            )
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise KeyProblem(
+                f"The API key in {self._origin} has spaces, line ends or characters that no key"
+                " has.",
+                mend="Copy it again from the workspace's settings, one line and nothing else.",
+                code="key_malformed",
+            )
+        return key
+
+
+def _read_private(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise KeyProblem(
+            f"The key file {path} cannot be read: {cause}.",
+            mend="Name a text file that holds the key and nothing else.",
+            code="key_missing",
+        ) from None
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise KeyProblem(
+            f"The key file {path} can be read by other users (mode {stat.S_IMODE(mode):04o}).",
+            mend=f"Run: chmod 600 {path}",
+            code="key_not_private",
+        )
+    return text

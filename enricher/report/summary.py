@@ -1,0 +1,124 @@
+"""The summary of a job: one object for every outcome, as the public contract words it."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+SCHEMA = 1
+
+
+class JobOutcome(enum.StrEnum):
+    """`outcome` of the summary."""
+
+    FINISHED = "finished"
+    FINISHED_WITH_FAILURES = "finished_with_failures"
+    STOPPED = "stopped"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    """Not finished, and no process holds the job."""
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class RowTotals:
+    """Rows by status now; `reused` of this invocation."""
+
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    pending: int = 0
+    in_doubt: int = 0
+    reused: int = 0
+    kept_old: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """Runs of this invocation; `submitted` were accepted, `in_flight` have not ended."""
+
+    submitted: int = 0
+    resubmitted_in_doubt: int = 0
+    resubmitted_failed: int = 0
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTotals:
+    """Requests of this invocation that left."""
+
+    total: int = 0
+    submit: int = 0
+    poll: int = 0
+    other: int = 0
+    rate_limited: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CreditTotals:
+    """The account's remaining credits before and after; `None` where not told."""
+
+    before: float | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTold:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What became of a job. Times are ISO 8601 in UTC, `seconds` those of this invocation."""
+
+    schema: int = SCHEMA
+    job: str | None = None
+    outcome: JobOutcome
+    exit_code: int | None = None
+    reason_code: str | None = None
+    reason: str | None = None
+    error: ErrorTold | None = None
+    provider: str | None = None
+    target: str | None = None
+    input: str | None = None
+    output: str | None = None
+    checkpoint: str | None = None
+    started_at: str | None = None
+    updated_at: str | None = None
+    seconds: float | None = None
+    eta_seconds: float | None = None
+    rows: RowTotals = field(default_factory=RowTotals)
+    runs: RunTotals = field(default_factory=RunTotals)
+    requests: RequestTotals = field(default_factory=RequestTotals)
+    credits: CreditTotals = field(default_factory=CreditTotals)
+    steps: tuple[()] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Summary":
+        """Read what `to_json` wrote."""
+        error = data.get("error")
+        return cls(
+            **{
+                **data,
+                "outcome": JobOutcome(data["outcome"]),
+                "error": ErrorTold(**error) if error else None,
+                "rows": RowTotals(**data["rows"]),
+                "runs": RunTotals(**data["runs"]),
+                "requests": RequestTotals(**data["requests"]),
+                "credits": CreditTotals(**data["credits"]),
+                "steps": (),
+            }
+        )
+
+
+def utc(seconds: float) -> str:
+    """A wall time in seconds since 1970 as ISO 8601 with `Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

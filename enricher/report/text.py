@@ -1,0 +1,96 @@
+"""The same for people: short lines for a terminal."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from enricher.report.summary import JobOutcome, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A submission whose answer was lost; `submitted_at` ISO 8601 in UTC."""
+
+    inputs: Mapping[str, str]
+    submitted_at: str
+    reason: str
+
+
+_HEADLINES: Mapping[JobOutcome, str] = {
+    JobOutcome.FINISHED: "Finished.",
+    JobOutcome.FINISHED_WITH_FAILURES: "Finished, but not every row has a result.",
+    JobOutcome.STOPPED: "Stopped; everything acknowledged is kept.",
+    JobOutcome.RUNNING: "Running.",
+    JobOutcome.INTERRUPTED: "Interrupted; everything acknowledged is kept.",
+    JobOutcome.ERROR: "Could not start or go on; nothing is lost.",
+}
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """A summary for people; the last line is what to type next, if there is something."""
+    rows, runs, requests = summary.rows, summary.runs, summary.requests
+    lines = [_HEADLINES[summary.outcome]]
+    if summary.reason:
+        lines.append(f"  reason      {printable(summary.reason)}")
+    states = ("completed", "failed", "skipped", "in_doubt", "pending")
+    told = [f"{getattr(rows, s)} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
+    lines.append(f"  rows        {rows.total}: {', '.join(told) or 'none'}")
+    lines.append(
+        f"  runs        {runs.submitted} submitted, {rows.reused} rows answered without one"
+        + (f", {runs.in_flight} in flight" if runs.in_flight else "")
+    )
+    per_run = f", {requests.total / runs.submitted:.2f} a run" if runs.submitted else ""
+    lines.append(
+        f"  requests    {requests.total}{per_run}, {requests.rate_limited} refused for the rate"
+    )
+    credits = summary.credits
+    if credits.before is not None and credits.after is not None:
+        lines.append(f"  credits     {credits.before:g} before, {credits.after:g} now")
+    if summary.seconds is not None:
+        lines.append(f"  time        {duration(summary.seconds)}")
+    lines += [f"  output      {summary.output}", f"  checkpoint  {summary.checkpoint}"]
+    if hint := _next_command(summary):
+        lines.append(hint)
+    return lines
+
+
+def _next_command(summary: Summary) -> str:
+    if summary.outcome in (JobOutcome.STOPPED, JobOutcome.INTERRUPTED):
+        return f"Go on with:  enricher resume {summary.checkpoint}"
+    if summary.rows.in_doubt:
+        return f"See the doubts with:  enricher status {summary.checkpoint}"
+    return ""
+
+
+def doubt_lines(doubts: Sequence[Doubt], most: int = 20) -> list[str]:
+    """The submissions in doubt, for a person who decides about them."""
+    if not doubts:
+        return []
+    lines = [f"In doubt: {len(doubts)} submissions whose answer was lost. Each may have been paid."]
+    for doubt in doubts[:most]:
+        inputs = ", ".join(f"{label}={value}" for label, value in doubt.inputs.items())
+        lines.append(f"  {doubt.submitted_at}  {printable(inputs)}  ({printable(doubt.reason)})")
+    if len(doubts) > most:
+        lines.append(f"  … and {len(doubts) - most} more")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    for size, name, smaller, small_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // smaller} {small_name}"
+    return f"{whole // 60} min {whole % 60} s"
+
+
+def printable(text: str) -> str:
+    """Cells and server messages as one harmless line: no control, escape or bidi characters."""
+    return "".join(c if _is_harmless(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _is_harmless(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] != "C" and category not in ("Zl", "Zp")

@@ -1,0 +1,58 @@
+"""What a simulated workspace is like: chosen once, never changed."""
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+from enricher.simulator.durations import Duration, Uniform
+from enricher.simulator.grids import GRIDS, Grid
+from enricher.simulator.limits import Window
+from enricher.simulator.routes import Endpoint
+
+DEFAULT_API_KEY = "sk-sim-b1755ca1e0000000000000000000cafe"
+DOCUMENTED_BASE_URL = "https://api.bitscale.ai/api/v1"
+
+
+class Access(Enum):
+    """Whether the plan includes the API.
+
+    The document says of all endpoints that they fail without it (head of the page), and lists
+    FEATURE_DISABLED for the run endpoint alone (BitScale API v1, 5.5): both readings are here.
+    """
+
+    FULL = "every endpoint answers"
+    NO_RUNS = "only the run endpoint answers FEATURE_DISABLED"
+    NONE = "every endpoint answers FEATURE_DISABLED"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One simulated workspace. Equal settings and equal requests give equal answers."""
+
+    rate: float | None = 5.0
+    """Requests per second over all endpoints; None is no limit."""
+
+    window: Window = Window.SLIDING
+    duration: Duration = field(default_factory=lambda: Uniform(1, 5))
+    fail_rate: float = 0.0
+    """The share of runs that fail, from 0 to 1."""
+
+    seed: int = 0
+    api_key: str = DEFAULT_API_KEY
+    grids: tuple[Grid, ...] = GRIDS
+    credits_per_run: int = 2
+    plan_credits: int = 50_000
+    access: Access = Access.FULL
+    workspace_exists: bool = True
+    """If not, the workspace endpoint answers WORKSPACE_NOT_FOUND."""
+
+    broken: frozenset[Endpoint] = frozenset()
+    """Endpoints that always answer 500 (INTERNAL_ERROR, or ROTATE_FAILED), doing nothing."""
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not (self.rate > 0 and math.isfinite(self.rate)):
+            raise ValueError("the rate must be a number above 0, or None for no limit")
+        if not 0 <= self.fail_rate <= 1:
+            raise ValueError("the fail rate must lie between 0 and 1")
+        if not self.api_key:
+            raise ValueError("the API key must not be empty")

@@ -1,0 +1,90 @@
+"""Write the output: the input's rows and their outcomes, in order, whole or not at all.
+
+layout.py     which columns, and how they are named
+target.py     a temporary file beside the target, renamed when it is complete
+text.py       a column of typed cells as text
+delimited.py  CSV
+shapes.py     the narrowest type for what an output column holds
+parquet.py    Parquet
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from enricher.errors import OutputError
+from enricher.sink.delimited import write_delimited
+from enricher.sink.layout import Layout, Pair, output_names, status_columns
+from enricher.sink.parquet import check_parquet_names, write_parquet
+from enricher.sink.target import check_place, replacing
+
+__all__ = [
+    "Layout",
+    "Pair",
+    "check_layout",
+    "check_writable",
+    "output_names",
+    "status_columns",
+    "write",
+]
+
+_Pairs = Callable[[], Iterable[Pair]]
+_Writer = Callable[[Path, BinaryIO, Layout, _Pairs], None]
+
+_FORMATS: dict[str, _Writer] = {".csv": write_delimited, ".parquet": write_parquet}
+
+
+def write(path: Path, layout: Layout, pairs: _Pairs) -> None:
+    """Write the table to `path`, its format told by the extension.
+
+    Memory does not grow with the number of rows. The file appears when it is complete; until
+    then, and after any error, what was at `path` stays as it was.
+
+    Args:
+        path: a new file, or one to be replaced.
+        layout: the columns.
+        pairs: called for each pass over the rows; Parquet needs two, and one more whenever an
+            outcome appeared in between that its column's type does not hold. Pairs without rows
+            are welcome: they tell the types of the input's columns.
+
+    Raises:
+        OutputError: the file cannot be written, or its format cannot hold the layout.
+    """
+    writer = _writer_for(path)
+    check_layout(path, layout)
+    with replacing(path) as file:
+        writer(path, file, layout, pairs)
+
+
+def check_writable(path: Path) -> None:
+    """Make sure, before money is spent, that `write` will be able to make this file.
+
+    A file is created beside it and removed again: nothing else finds a full or read-only disk.
+
+    Raises:
+        OutputError: it will not; the message says why.
+    """
+    _writer_for(path)
+    check_place(path)
+
+
+def check_layout(path: Path, layout: Layout) -> None:
+    """Make sure, before money is spent, that the format of `path` can hold the columns.
+
+    Raises:
+        OutputError: a status column is there already, or Parquet cannot hold the names.
+    """
+    layout.check()
+    if _writer_for(path) is write_parquet:
+        check_parquet_names(path, layout)
+
+
+def _writer_for(path: Path) -> _Writer:
+    extension = path.suffix.lower()
+    if extension not in _FORMATS:
+        found = f"the extension {extension}" if extension else "a name without extension"
+        raise OutputError(
+            f"{path} cannot be written: {found} does not name a format that can be written",
+            mend=f"Give it one of these extensions: {', '.join(_FORMATS)}.",
+        )
+    return _FORMATS[extension]

@@ -1,0 +1,91 @@
+"""Which columns the output has, in which order, and how they are named."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import polars as pl
+
+from enricher.errors import OutputError
+from enricher.model import Dialect, Outcome, OutputColumn
+
+Pair = tuple[pl.DataFrame, Sequence[Outcome]]
+"""A batch of the input, its columns named by position, and one outcome for each of its rows."""
+
+STATUS_PREFIX = "enrichment"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of the output.
+
+    `columns` are the input's names as they stand in its file, `outputs` what the target gives, in
+    its order. `dialect` is the input's, and `None` for an input with types of its own.
+    """
+
+    columns: tuple[str, ...]
+    outputs: tuple[OutputColumn, ...]
+    status_prefix: str = STATUS_PREFIX
+    dialect: Dialect | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """All names of the output, in order."""
+        outputs = output_names(self.columns, self.outputs, self.status_prefix)
+        return (*self.columns, *outputs, *status_columns(self.status_prefix))
+
+    def check(self) -> None:
+        """Make sure that no input column has the name of a status column.
+
+        Raises:
+            OutputError: one has.
+        """
+        status = status_columns(self.status_prefix)
+        if taken := [name for name in status if name in self.columns]:
+            raise OutputError(
+                f"the input already has a column {taken[0]}; it may be an output of enricher",
+                mend="Choose other names for the status columns: --status-prefix NAME.",
+            )
+
+
+def status_columns(prefix: str = STATUS_PREFIX) -> tuple[str, str]:
+    """The names of the status and the error column."""
+    return f"{prefix}_status", f"{prefix}_error"
+
+
+def output_names(
+    input_columns: Iterable[str],
+    outputs: Iterable[OutputColumn],
+    status_prefix: str = STATUS_PREFIX,
+) -> tuple[str, ...]:
+    """Name the output columns so that none has the name of another column.
+
+    A second output of the same display name gets ` (2)`, a third ` (3)` …; after that, a name
+    that an input or a status column has gets ` (enriched)`, or ` (enriched 2)` … if that is
+    taken as well.
+    """
+    foreign = {*input_columns, *status_columns(status_prefix)}
+    distinct: set[str] = set()
+    given: set[str] = set()
+    names = []
+    for output in outputs:
+        name = _first_free(_numbered(output.name), distinct)
+        distinct.add(name)
+        if name in foreign or name in given:
+            name = _first_free(_marked(name), foreign | given)
+        given.add(name)
+        names.append(name)
+    return tuple(names)
+
+
+def _first_free(candidates: Iterator[str], taken: set[str]) -> str:
+    return next(name for name in candidates if name not in taken)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name} ({number})" for number in count(2))
+
+
+def _marked(name: str) -> Iterator[str]:
+    yield f"{name} (enriched)"
+    yield from (f"{name} (enriched {number})" for number in count(2))

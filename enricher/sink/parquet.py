@@ -1,0 +1,201 @@
+"""Parquet: one pass to learn the types, one to write."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Full, Queue
+from typing import BinaryIO
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from enricher.cell import well_formed
+from enricher.errors import OutputError
+from enricher.model import Json, Outcome
+from enricher.sink.layout import Layout, Pair
+from enricher.sink.shapes import ColumnShape, as_series
+from enricher.sink.target import blamed
+
+_Queue = Queue[pl.DataFrame | bool]
+"""Batches; then true when they are all, false when there will be no more of them."""
+
+_MOST_ROWS_A_GROUP = 1 << 17
+_BYTES_A_GROUP = 1 << 26
+
+
+class _TypesGrew(Exception):
+    """An outcome appeared since the first pass that the types learned there do not hold."""
+
+
+class _Abandoned(Exception):
+    """Ends the writer when there will be no more batches."""
+
+
+def check_parquet_names(path: Path, layout: Layout) -> None:
+    """Make sure that Parquet can hold the names: each once, and from CSV none empty.
+
+    Raises:
+        OutputError: it cannot; names the column.
+    """
+    twice = [name for name, times in Counter(layout.columns).items() if times > 1]
+    mend = "Write the output as .csv, or give every column of the input a name of its own."
+    if twice:
+        raise OutputError(
+            f'{path} cannot be written: the input has two columns named "{twice[0]}", '
+            "and Parquet allows a name once",
+            mend=mend,
+        )
+    if layout.dialect is not None and "" in layout.columns:
+        number = layout.columns.index("") + 1
+        raise OutputError(
+            f"{path} cannot be written: column {number} of the input has no name, "
+            "and Parquet needs one",
+            mend=mend,
+        )
+
+
+def write_parquet(
+    path: Path, file: BinaryIO, layout: Layout, pairs: Callable[[], Iterable[Pair]]
+) -> None:
+    """Write all rows to `file`, input types kept and output types learned.
+
+    Raises:
+        OutputError: the disk did not take it, or Parquet cannot hold a type.
+    """
+    learned = _Learned(layout)
+    for frame, outcomes in pairs():
+        learned.add(frame, outcomes)
+    while True:
+        try:
+            _write_once(path, file, learned, pairs())
+            return
+        except _TypesGrew:  # types only ever widen, and only so often
+            with blamed(path):
+                file.seek(0)
+                file.truncate()
+
+
+class _Learned:
+    """The types of all columns, as far as the pairs were seen."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._names = layout.names()
+        self._shapes = [ColumnShape() for _ in layout.outputs]
+        self._inputs: list[pl.DataType] = [pl.String() for _ in layout.columns]
+        self._rows = 0
+        self._input_bytes = 0
+
+    def add(self, frame: pl.DataFrame, outcomes: Sequence[Outcome]) -> None:
+        if not self._rows:
+            self._inputs = frame.dtypes
+        self._rows += frame.height
+        self._input_bytes += int(frame.estimated_size())
+        for output, shape in zip(self._layout.outputs, self._shapes, strict=True):
+            shape.add(_values(outcomes, output.id))
+
+    def dtypes(self) -> list[pl.DataType | None]:
+        """The types of the outputs; `None` is JSON text."""
+        return [shape.dtype() for shape in self._shapes]
+
+    def schema(self) -> pl.Schema:
+        outputs = [pl.String() if dtype is None else dtype for dtype in self.dtypes()]
+        types = [*self._inputs, *outputs, pl.String(), pl.String()]
+        return pl.Schema(zip(self._names, types, strict=True))
+
+    def rows_a_group(self) -> int:
+        """131,072, fewer where that would be more than about 64 MiB."""
+        size = self._input_bytes + sum(shape.size for shape in self._shapes)
+        a_row = max(1, size // max(1, self._rows))
+        return max(1, min(_MOST_ROWS_A_GROUP, _BYTES_A_GROUP // a_row))
+
+    def frames(self, pairs: Iterable[Pair]) -> Iterator[pl.DataFrame]:
+        """The rows as they are written.
+
+        Raises:
+            _TypesGrew: a value was not there when the types were learned.
+        """
+        dtypes = self.dtypes()
+        for frame, outcomes in pairs:
+            self.add(frame, outcomes)
+            if self.dtypes() != dtypes:
+                raise _TypesGrew
+            yield self._frame(frame, outcomes, dtypes)
+
+    def _frame(
+        self, frame: pl.DataFrame, outcomes: Sequence[Outcome], dtypes: list[pl.DataType | None]
+    ) -> pl.DataFrame:
+        columns = frame.get_columns()
+        for output, dtype in zip(self._layout.outputs, dtypes, strict=True):
+            columns.append(as_series(_values(outcomes, output.id), dtype))
+        columns.append(pl.Series([outcome.status.value for outcome in outcomes], dtype=pl.String))
+        errors = [well_formed(outcome.error) or None for outcome in outcomes]
+        columns.append(pl.Series(errors, dtype=pl.String))
+        return pl.DataFrame(
+            [column.alias(name) for name, column in zip(self._names, columns, strict=True)]
+        )
+
+
+def _values(outcomes: Sequence[Outcome], key: str) -> list[Json]:
+    return [outcome.outputs.get(key) if outcome.outputs else None for outcome in outcomes]
+
+
+def _write_once(path: Path, file: BinaryIO, learned: _Learned, pairs: Iterable[Pair]) -> None:
+    """Feed the writer from this thread.
+
+    Polars would run the generator in threads of its own, where a database connection behind
+    `pairs` may not be used and where Ctrl-C does not arrive.
+    """
+    queue: _Queue = Queue(2)
+    is_complete = False
+    with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
+        writing = pool.submit(_sink, file, learned.schema(), learned.rows_a_group(), queue)
+        try:
+            is_complete = all(_put(frame, queue, writing) for frame in learned.frames(pairs))
+        finally:
+            _put(is_complete, queue, writing)
+    with blamed(path), _blamed_on_polars(path):
+        writing.result()
+
+
+def _put(item: pl.DataFrame | bool, queue: _Queue, writing: Future[None]) -> bool:
+    """Put `item` in the queue as soon as there is room; false if nobody takes it any more."""
+    while not writing.done():
+        try:
+            queue.put(item, timeout=0.2)
+            return True
+        except Full:
+            continue
+    return False
+
+
+def _sink(file: BinaryIO, schema: pl.Schema, rows_a_group: int, queue: _Queue) -> None:
+    """The only place that knows `register_io_source`, which polars calls unstable."""
+
+    def frames(
+        columns: list[str] | None, _filter: pl.Expr | None, _rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for frame in _taken(queue):
+            yield frame if columns is None else frame.select(columns)
+
+    register_io_source(frames, schema=schema).sink_parquet(file, row_group_size=rows_a_group)
+
+
+def _taken(queue: _Queue) -> Iterator[pl.DataFrame]:
+    while not isinstance(item := queue.get(), bool):
+        yield item
+    if not item:
+        raise _Abandoned
+
+
+@contextmanager
+def _blamed_on_polars(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        cause = (str(error).splitlines() or ["no reason given"])[0]
+        raise OutputError(
+            f"{path} cannot be written as Parquet: {cause}", mend="Write the output as .csv."
+        ) from error

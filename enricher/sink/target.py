@@ -1,0 +1,130 @@
+"""A file that appears whole or not at all."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from enricher.errors import OutputError
+
+_SAFE = "Nothing is lost: what was bought is in the checkpoint."
+
+_CAUSES = {
+    errno.ENOSPC: ("the disk is full", "Make room, or choose a place on another disk."),
+    errno.EDQUOT: ("your disk quota is used up", "Make room, or choose another place."),
+    errno.EFBIG: ("the file would be larger than is allowed here", "Choose another place."),
+    errno.EACCES: ("you may not write there", "Choose a place where you may write."),
+    errno.EPERM: ("you may not replace what is there", "Choose another name or place."),
+    errno.EROFS: ("the disk is read-only", "Choose a place where you may write."),
+    errno.ENOENT: ("its directory does not exist", "Create the directory, or correct the path."),
+    errno.ENOTDIR: ("its directory is a file", "Correct the path."),
+    errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter name."),
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which becomes `path` when the block ends well.
+
+    It lies beside the target as `.<name>.<random>.tmp`, is on the disk before it is renamed, and
+    is removed after any error or interruption. A file that is replaced leaves its permissions to
+    the new one; a symbolic link stays, and the file that it points to is replaced.
+
+    Raises:
+        OutputError: the file cannot be made, or not be put in its place.
+    """
+    with blamed(path):
+        target = _target(path)
+        replaced_mode = _mode_of(target)
+        temporary, file = _create_beside(target, replaced_mode)
+    try:
+        yield file
+        with blamed(path):
+            _finish(file, replaced_mode)
+            temporary.replace(target)
+    finally:
+        with suppress(OSError):  # a buffer that could not be written fails again when it closes
+            file.close()
+        with suppress(OSError):  # after the rename there is nothing to remove
+            temporary.unlink()
+    _sync_directory(target.parent)
+
+
+def check_place(path: Path) -> None:
+    """Make sure that a file can be made where `path` is.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    with blamed(path):
+        target = _target(path)
+        temporary, file = _create_beside(target, _mode_of(target))
+        file.close()
+        temporary.unlink()
+
+
+@contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Turn what the system says about writing `path` into an `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        cause, mend = _CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
+        raise OutputError(
+            f"{path} cannot be written: {cause}", mend=f"{mend} {_SAFE}".strip()
+        ) from error
+    except ValueError as error:  # a NUL in the name
+        raise OutputError(f"{path!r} cannot be written: {error}", mend="Correct it.") from error
+
+
+def _target(path: Path) -> Path:
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(
+            f"{path} is a directory, not a file", mend="Name a file, such as leads.enriched.csv."
+        )
+    if target.exists() and not target.is_file():
+        raise OutputError(
+            f"{path} is not a regular file (a pipe, a device or a socket)",
+            mend="Name a regular file.",
+        )
+    return target
+
+
+def _mode_of(target: Path) -> int | None:
+    try:
+        return stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _create_beside(target: Path, replaced_mode: int | None) -> tuple[Path, BinaryIO]:
+    """Create the temporary file; nobody may read more of it than of the file that it replaces."""
+    name = f".{target.name[:40]}.{secrets.token_hex(6)}.tmp"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    temporary = target.with_name(name)
+    descriptor = os.open(temporary, flags, 0o666 if replaced_mode is None else 0o600)
+    return temporary, os.fdopen(descriptor, "wb")
+
+
+def _finish(file: BinaryIO, replaced_mode: int | None) -> None:
+    file.flush()
+    if replaced_mode is not None and hasattr(os, "fchmod"):
+        os.fchmod(file.fileno(), replaced_mode)
+    os.fsync(file.fileno())
+    file.close()
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name durable, where the system can do that for a directory."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

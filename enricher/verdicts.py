@@ -1,0 +1,137 @@
+"""What one answer of a provider means: a provider returns one of these, the engine says what follows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from enricher.model import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run has an id and goes on at the provider."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The run is complete. `outputs` is `{output id: value}`, `names` `{output id: name}`."""
+
+    outputs: Mapping[str, Json]
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The provider ended the run without outputs; never resent by itself."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """Not finished; `remark` is set when the status was one that no document names."""
+
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Told to wait; nothing was processed and nothing is counted as an attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The request did not leave this machine: safe to repeat."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MaybeSent:
+    """The request may have been processed, and no usable answer came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An answer came that is not the documented one."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowRejected:
+    """These inputs (or this run id) were refused; `suspicious` if it may be everybody's fate."""
+
+    code: str
+    message: str
+    suspicious: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRejected:
+    """The key that this very request carried was refused; `renewed` if another is loaded now."""
+
+    message: str
+    renewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobStops:
+    """Every further request would meet the same answer: a person must act, as `mend` says."""
+
+    code: str
+    message: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A probe was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A free request was answered with `data`."""
+
+    data: Mapping[str, Json]
+
+
+Verdict = (
+    Accepted
+    | Done
+    | RunFailed
+    | StillRunning
+    | Refused
+    | NotSent
+    | MaybeSent
+    | Malformed
+    | RowRejected
+    | KeyRejected
+    | JobStops
+    | Alive
+    | Facts
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RateSignal:
+    """What an answer said of the rate limit: `limit` in requests/s, `retry_after` in seconds.
+
+    `limited` is true for a 429: the request came too early.
+    """
+
+    limit: float | None = None
+    retry_after: float | None = None
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one request brought: its meaning, and what it told of the pace."""
+
+    verdict: Verdict
+    signal: RateSignal = field(default_factory=RateSignal)
