@@ -2,8 +2,7 @@
 
 The driver keeps a few intents on disk ahead of time, asks the gate for permission and sends what
 the schedule says is next, with nothing awaited between permission and send: a commit in that place
-would break the limit. What an answer leads to stands in two tables at the end of this file, kind of
-request × verdict → what happens.
+would break the limit. What an answer leads to is told by `reactions`; the engine carries it out.
 
 Nothing here knows a vendor, a file, SQL, HTTP or a wall clock.
 """
@@ -15,27 +14,22 @@ import math
 from collections import deque
 from collections.abc import (
     AsyncIterator,
-    Awaitable,
-    Callable,
     Coroutine,
     Iterable,
-    Mapping,
     Sequence,
 )
 from dataclasses import dataclass
 from typing import Any
 
 from enricher.model import (
-    Completed,
     Doubted,
-    Failed,
+    Event,
     GotId,
     Intended,
     Item,
     Journal,
     Recovered,
     RequestCounts,
-    Stalled,
     Stop,
     StopCode,
     Warn,
@@ -43,8 +37,15 @@ from enricher.model import (
 )
 from enricher.pace import Backoff, Breaker, Permits
 from enricher.providers.base import Provider
+from enricher.reactions import (
+    Again,
+    Reaction,
+    Refusals,
+    after_look,
+    after_submission,
+    said_to_everyone,
+)
 from enricher.schedule import Look, Run, Schedule, Submit
-from enricher.stops import Refusals
 from enricher.verdicts import (
     Accepted,
     Done,
@@ -55,20 +56,11 @@ from enricher.verdicts import (
     NotSent,
     Refused,
     Reply,
-    RowRejected,
     RunFailed,
-    StillRunning,
-    Verdict,
 )
 
 ANSWER_GRACE = 10.0
 """Seconds that a stop waits for the answers to what was sent."""
-
-LOOKS_AT_A_MISSING_RUN = 4
-"""A run may be unknown for a moment after it was accepted (read after write)."""
-
-LOOKS_WITHOUT_SENSE = 8
-"""Looks at one run that bring no usable answer, before it is left to a later invocation."""
 
 FED_AHEAD = 1000
 """Items taken from the feed before they are needed."""
@@ -122,10 +114,17 @@ class Engine:
         return self._schedule.in_flight
 
     def stop(self, stop: Stop) -> None:
-        """Send nothing more and collect the answers to what was sent. The first reason counts."""
+        """Send nothing more and collect the answers to what was sent.
+
+        Called again, wait for no more answers: what is unanswered is in doubt. The first reason
+        counts.
+        """
+        again = self._stop is not None and stop.signal
         self._stop = self._stop or stop
         if self._driver is not None:
             self._driver.cancel()
+        for request in self._requests if again else ():
+            request.cancel()
 
     async def run(
         self, feed: AsyncIterator[Sequence[Item]], recovered: Iterable[Recovered] = ()
@@ -270,39 +269,63 @@ class Engine:
         self._bell.set()
         self._bell = asyncio.Event()
 
-    # --- one request -----------------------------------------------------------------------------------
+    # --- one request ---------------------------------------------------------------------------
 
     async def _submit(self, item: Item, sent_at: float) -> None:
-        self._counts.submit += 1
         try:
             reply = await self._tools.provider.submit(item.inputs)
         except asyncio.CancelledError:
+            self._counts.submit += 1
             self._journal.post(Doubted(item.key, "stopped before the answer came"))
             raise
         self._schedule.answered(item.key, self._loop.time())
         self._learn("submit", reply, sent_at)
-        if isinstance(reply.verdict, Accepted | Done | RunFailed):
-            self._counts.accepted += 1
-            self._tools.refusals.good_answer()
-        await _AFTER_SUBMIT[type(reply.verdict)](self, item, reply.verdict)
+        self._counts.submit += not isinstance(reply.verdict, NotSent)
+        self._counts.accepted += isinstance(reply.verdict, Accepted | Done | RunFailed)
+        reaction = after_submission(item.key, reply.verdict, self._tools.refusals)
+        match reaction.event:
+            case GotId(key, run_id):
+                run = Run(key, run_id, self._loop.time())
+                await self._journal.write(reaction.event)
+                self._schedule.accepted(run)
+            case event:
+                self._close(event)
+        if reaction.again:
+            due = self._loop.time() + self._wait_of(reaction.again, 1)
+            heapq.heappush(self._taken_back, (due, next(self._order), item))
+        self._heed(reaction)
 
     async def _look(self, run: Run, sent_at: float) -> None:
-        self._counts.poll += 1
         reply = await self._tools.provider.look(run.run_id)
         self._learn("look", reply, sent_at)
-        _AFTER_LOOK[type(reply.verdict)](self, run, reply.verdict)
+        self._counts.poll += not isinstance(reply.verdict, NotSent)
+        now = self._loop.time()
+        reaction = after_look(
+            run.key,
+            reply.verdict,
+            faults=run.faults,
+            too_old=now - run.submitted_at > self._tools.run_timeout,
+            last_look=run.stalled,
+        )
+        if reaction.again:
+            run.faults += reaction.again is Again.AFTER_BACKOFF
+            self._schedule.look_again(run, now + self._wait_of(reaction.again, run.faults))
+        else:
+            ended = isinstance(reply.verdict, Done | RunFailed)
+            self._schedule.looked(run, ended=ended, on=reaction.event is None, now=now)
+        if reaction.event:
+            self._close(reaction.event)
+        self._heed(reaction)
 
     async def _probe(self, sent_at: float) -> None:
-        self._counts.other += 1
         reply = await self._tools.provider.probe()
+        self._counts.other += not isinstance(reply.verdict, NotSent)
         self._probing = False
         self._tools.gate.observe(reply.signal, sent_at)
         alive = not isinstance(reply.verdict, _FAULTS)
         self._tools.breaker.probed(alive, self._loop.time())
-        if isinstance(reply.verdict, JobStops):
-            self._refused(reply.verdict)
-        if isinstance(reply.verdict, KeyRejected):
-            self._heed_key(reply.verdict)
+        if isinstance(reply.verdict, JobStops | KeyRejected):
+            self._heed(said_to_everyone(reply.verdict))
 
     def _learn(self, kind: str, reply: Reply, sent_at: float) -> None:
         self._counts.rate_limited += reply.signal.limited
@@ -314,134 +337,35 @@ class Engine:
             breaker.fault(kind, self._loop.time())
             if breaker.is_open and not was_open:
                 self._warn_once(
-                    f"the server has trouble ({_reason(reply.verdict)}): nothing more is submitted"
+                    f"the server has trouble ({reply.verdict.reason}): nothing more is submitted"
                     " until it answers a probe"
                 )
         elif not isinstance(reply.verdict, Refused):
             breaker.answered(kind)
 
+    # --- carrying out a reaction -------------------------------------------------------------------
+
+    def _close(self, event: Event | None) -> None:
+        """Write the event that ends an item, or takes it back."""
+        if event is None or isinstance(event, Intended):
+            raise TypeError(f"{event} ends nothing")
+        self._journal.post(event)
+        self._schedule.closed(event.key)
+
+    def _wait_of(self, again: Again, faults: int) -> float:
+        self._counts.retried += 1
+        return self._backoff.after(faults) if again is Again.AFTER_BACKOFF else 0.0
+
+    def _heed(self, reaction: Reaction) -> None:
+        if reaction.note:
+            self._warn_once(reaction.note)
+        if reaction.stop:
+            self.stop(reaction.stop)
+
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
             self._tools.warn(text)
-
-    # --- what a submission leads to --------------------------------------------------------------------
-
-    async def _got_id(self, item: Item, verdict: Accepted) -> None:
-        run = Run(item.key, verdict.run_id, self._loop.time())
-        await self._journal.write(GotId(item.key, verdict.run_id))
-        self._schedule.accepted(run)
-
-    async def _done_at_once(self, item: Item, verdict: Done) -> None:
-        self._close(Completed(item.key, verdict.outputs, verdict.names))
-
-    async def _failed_at_once(self, item: Item, verdict: RunFailed) -> None:
-        self._close(Failed(item.key, verdict.code, verdict.message))
-
-    async def _in_doubt(self, item: Item, verdict: MaybeSent | Malformed) -> None:
-        self._close(Doubted(item.key, verdict.reason))
-
-    async def _wait_and_repeat(self, item: Item, _verdict: Refused) -> None:
-        self._take_back(item)
-
-    async def _not_sent(self, item: Item, _verdict: NotSent) -> None:
-        self._take_back(item, after=self._backoff.after(1))
-
-    async def _row_rejected(self, item: Item, verdict: RowRejected) -> None:
-        if self._tools.refusals.is_first(verdict):
-            self._take_back(item)
-            self._refused(verdict)
-            return
-        self._close(Failed(item.key, verdict.code, verdict.message))
-        if stop := self._tools.refusals.count(verdict):
-            self.stop(stop)
-
-    async def _key_rejected(self, item: Item, verdict: KeyRejected) -> None:
-        self._take_back(item)
-        self._heed_key(verdict)
-
-    async def _job_stops(self, item: Item, verdict: JobStops) -> None:
-        self._take_back(item)
-        self._refused(verdict)
-
-    def _take_back(self, item: Item, *, after: float = 0.0) -> None:
-        """The submission was not processed: undo the intent, and try again `after` seconds."""
-        self._close(Withdrew(item.key))
-        self._counts.retried += 1
-        due = self._loop.time() + after
-        heapq.heappush(self._taken_back, (due, next(self._order), item))
-
-    def _close(self, event: Completed | Failed | Stalled | Doubted | Withdrew) -> None:
-        self._journal.post(event)
-        self._schedule.closed(event.key)
-
-    def _refused(self, verdict: JobStops | RowRejected) -> None:
-        self.stop(Stop(StopCode.REFUSED, f"{verdict.code}: {verdict.message}"))
-
-    def _heed_key(self, verdict: KeyRejected) -> None:
-        if verdict.renewed:
-            self._warn_once("the key was refused; the key file holds another one, going on with it")
-        else:
-            self.stop(Stop(StopCode.KEY_REVOKED, f"INVALID_API_KEY: {verdict.message}"))
-
-    # --- what a look leads to --------------------------------------------------------------------------
-
-    def _completed(self, run: Run, verdict: Done) -> None:
-        self._schedule.looked(run, ended=True, now=self._loop.time())
-        self._close(Completed(run.key, verdict.outputs, verdict.names))
-
-    def _failed(self, run: Run, verdict: RunFailed) -> None:
-        self._schedule.looked(run, ended=True, now=self._loop.time())
-        self._close(Failed(run.key, verdict.code, verdict.message))
-
-    def _still_running(self, run: Run, verdict: StillRunning) -> None:
-        if verdict.remark:
-            self._warn_once(f"the server answered with an {verdict.remark}; taken as still running")
-        if run.stalled or self._is_too_old(run):
-            self._stall(run, "RUN_TIMEOUT", "still running; the id is kept and looked at next time")
-        else:
-            self._schedule.looked(run, ended=False, now=self._loop.time())
-
-    def _look_again(self, run: Run, _verdict: Refused) -> None:
-        self._counts.retried += 1
-        self._schedule.look_again(run, self._loop.time())
-
-    def _look_failed(self, run: Run, verdict: NotSent | MaybeSent) -> None:
-        if run.faults + 1 >= LOOKS_WITHOUT_SENSE and (run.stalled or self._is_too_old(run)):
-            self._stall(run, "RUN_TIMEOUT", f"no answer about this run: {verdict.reason}")
-        else:
-            self._look_later(run)
-
-    def _look_senseless(self, run: Run, verdict: Malformed) -> None:
-        if run.faults + 1 >= LOOKS_WITHOUT_SENSE:
-            self._stall(run, "MALFORMED_ANSWER", f"{verdict.reason}; the id is kept")
-        else:
-            self._look_later(run)
-
-    def _run_missing(self, run: Run, verdict: RowRejected) -> None:
-        if run.faults + 1 >= LOOKS_AT_A_MISSING_RUN:
-            self._stall(run, verdict.code, f"{verdict.message}; it may have been charged")
-        else:
-            self._look_later(run)
-
-    def _look_refused(self, run: Run, verdict: JobStops) -> None:
-        self._look_again(run, Refused())
-        self._refused(verdict)
-
-    def _look_key_rejected(self, run: Run, verdict: KeyRejected) -> None:
-        self._look_again(run, Refused())
-        self._heed_key(verdict)
-
-    def _look_later(self, run: Run) -> None:
-        run.faults += 1
-        self._counts.retried += 1
-        self._schedule.look_again(run, self._loop.time() + self._backoff.after(run.faults))
-
-    def _stall(self, run: Run, code: str, message: str) -> None:
-        self._close(Stalled(run.key, code, message))
-
-    def _is_too_old(self, run: Run) -> bool:
-        return self._loop.time() - run.submitted_at > self._tools.run_timeout
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:
@@ -449,34 +373,3 @@ async def _ended(*tasks: asyncio.Task[None]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
-
-
-def _reason(verdict: Verdict) -> str:
-    return verdict.reason if isinstance(verdict, NotSent | MaybeSent | Malformed) else ""
-
-
-_AFTER_SUBMIT: Mapping[type[Verdict], Callable[[Engine, Item, Any], Awaitable[None]]] = {
-    Accepted: Engine._got_id,
-    Done: Engine._done_at_once,
-    RunFailed: Engine._failed_at_once,
-    Refused: Engine._wait_and_repeat,
-    NotSent: Engine._not_sent,
-    MaybeSent: Engine._in_doubt,
-    Malformed: Engine._in_doubt,
-    RowRejected: Engine._row_rejected,
-    KeyRejected: Engine._key_rejected,
-    JobStops: Engine._job_stops,
-}
-
-_AFTER_LOOK: Mapping[type[Verdict], Callable[[Engine, Run, Any], None]] = {
-    Done: Engine._completed,
-    RunFailed: Engine._failed,
-    StillRunning: Engine._still_running,
-    Refused: Engine._look_again,
-    NotSent: Engine._look_failed,
-    MaybeSent: Engine._look_failed,
-    Malformed: Engine._look_senseless,
-    RowRejected: Engine._run_missing,
-    KeyRejected: Engine._look_key_rejected,
-    JobStops: Engine._look_refused,
-}

@@ -84,10 +84,14 @@ class Gate:
     async def acquire(self) -> None:
         """Return at the moment when one request may leave; it must be sent before any `await`."""
         async with self._turn:
-            if self._spacing is not None:
+            while True:
+                while (wait := self._allowed_at() - self._loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                if self._spacing is None:
+                    break
                 await self._spacing.acquire()
-            while (wait := self._allowed_at() - self._loop.time()) > 0:
-                await asyncio.sleep(wait)
+                if self._allowed_at() <= self._loop.time():  # no pause came in between
+                    break
             self._sends.append(self._loop.time())
 
     def observe(self, signal: RateSignal, sent_at: float) -> None:

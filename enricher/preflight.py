@@ -32,8 +32,8 @@ def asker(gate: Permits, patience: float, counts: RequestCounts, warn: Warn) -> 
 
     async def ask(request: Callable[[], Awaitable[Reply]]) -> Mapping[str, Any]:
         async def counted() -> Reply:
-            counts.other += 1
             reply = await request()
+            counts.other += not isinstance(reply.verdict, NotSent)
             counts.rate_limited += reply.signal.limited
             return reply
 

@@ -29,7 +29,7 @@ UNLIMITED_RATE = 1000.0
 """Requests a second that the arithmetic of window and caps assumes where no limit is set."""
 
 LEAST_UNANSWERED = 4
-_FIRST_ANSWER_TIME = 0.5
+_FIRST_ANSWER_TIME = 0.1
 _ANSWERS_REMEMBERED = 64
 SLOW_ANSWER = 3.0
 """Seconds; submitting pauses while the oldest unanswered submission has waited longer than this and
@@ -122,14 +122,14 @@ class Schedule:
         """A submission was given an id: look at it when it is old enough."""
         self._look_at(run, run.submitted_at + FIRST_LOOK_AGE)
 
-    def looked(self, run: Run, *, ended: bool, now: float) -> None:
-        """A look was answered."""
+    def looked(self, run: Run, *, ended: bool, on: bool, now: float) -> None:
+        """A look was answered: `ended` if the run has, `on` if it is to be looked at again."""
         run.looks += 1
         run.faults = 0
         if run.looks == 1:
             self._age *= _SHORTER if ended else _LONGER
             self._age = min(self._age, 2 * MOST_WINDOW / self._rate)
-        if not ended:
+        if on:
             self._look_at(run, now + self._interval(now - run.submitted_at))
 
     def look_again(self, run: Run, at: float) -> None:

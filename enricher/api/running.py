@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from enricher import sink
-from enricher.api.wiring import Prepared, PATIENCE, layout_of, open_input, prepared
+from enricher.api.wiring import PATIENCE, Prepared, layout_of, open_input, prepared
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.engine import Engine, Tools
 from enricher.errors import OutputError
@@ -26,6 +26,7 @@ from enricher.model import (
 )
 from enricher.pace import Breaker
 from enricher.plan import Census, estimate
+from enricher.reactions import Refusals
 from enricher.report.summary import (
     CreditTotals,
     JobOutcome,
@@ -35,8 +36,6 @@ from enricher.report.summary import (
     Summary,
     utc,
 )
-from enricher.source import Table
-from enricher.stops import Refusals
 from enricher.tally import RowTally
 
 SNAPSHOT_INTERVAL = 1.0

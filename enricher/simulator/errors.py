@@ -26,7 +26,7 @@ class ErrorCode(Enum):
     INVALID_INPUTS = (HTTPStatus.BAD_REQUEST, "The inputs cannot be written as JSON.")
     MISSING_SOURCE = (HTTPStatus.BAD_REQUEST, "Grid {detail} has no API source.")
     MISSING_SOURCE_COLUMN = (HTTPStatus.BAD_REQUEST, "Grid {detail} has no source column.")
-    INVALID_SOURCE = (HTTPStatus.BAD_REQUEST, "{detail} is no API source of this grid.")
+    INVALID_SOURCE = (HTTPStatus.BAD_REQUEST, "The source_id names no API source of this grid.")
     INVALID_OUTPUT_COLUMN = (HTTPStatus.BAD_REQUEST, "{detail} is no output column of this grid.")
     RUN_FAILED = (HTTPStatus.INTERNAL_SERVER_ERROR, "The run failed in column {detail}.")
     ROTATE_FAILED = (HTTPStatus.INTERNAL_SERVER_ERROR, "The API key could not be rotated.")

@@ -68,8 +68,8 @@ def _check_source(fields: JsonObject, grid: Grid) -> None:
     if not grid.has_source_column:
         raise Refused(ErrorCode.MISSING_SOURCE_COLUMN, grid.id)
     source_id = fields.get("source_id")
-    if source_id is not None and source_id not in {source.id for source in grid.api_sources}:
-        raise Refused(ErrorCode.INVALID_SOURCE, json_text(source_id))
+    if source_id is not None and source_id not in [source.id for source in grid.api_sources]:
+        raise Refused(ErrorCode.INVALID_SOURCE)
 
 
 def _output_columns(fields: JsonObject) -> tuple[str, ...] | None:
