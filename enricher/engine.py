@@ -181,7 +181,7 @@ class Engine:
                 self._driver.cancel()
         self._ring()
 
-    # --- the driver ----------------------------------------------------------------------------------
+    # --- the driver --------------------------------------------------------------------------
 
     async def _pump(self, feed: AsyncIterator[Sequence[Item]]) -> None:
         async for items in feed:
@@ -269,7 +269,7 @@ class Engine:
         self._bell.set()
         self._bell = asyncio.Event()
 
-    # --- one request ---------------------------------------------------------------------------
+    # --- one request -------------------------------------------------------------------------
 
     async def _submit(self, item: Item, sent_at: float) -> None:
         try:
@@ -343,7 +343,7 @@ class Engine:
         elif not isinstance(reply.verdict, Refused):
             breaker.answered(kind)
 
-    # --- carrying out a reaction -------------------------------------------------------------------
+    # --- carrying out a reaction -------------------------------------------------------------
 
     def _close(self, event: Event | None) -> None:
         """Write the event that ends an item, or takes it back."""

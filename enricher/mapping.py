@@ -94,7 +94,7 @@ def _fill(feed: Feed, cells: Mapping[int, str]) -> str:
     return "".join(cells[part] if isinstance(part, int) else part for part in feed.parts)
 
 
-# --- from names to a mapping ------------------------------------------------------------------------
+# --- from names to a mapping ----------------------------------------------------------------
 
 
 def resolve(
@@ -209,7 +209,7 @@ def _listed(names: Sequence[str], which: Sequence[int] | None = None) -> str:
     return ", ".join(repr(name) for name in chosen)
 
 
-# --- the key ----------------------------------------------------------------------------------------
+# --- the key --------------------------------------------------------------------------------
 
 
 class KeyMaker:

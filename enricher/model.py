@@ -27,7 +27,7 @@ class State(enum.IntEnum):
     RUNNING = 2
     """The provider gave the run an id; it is looked at until it ends."""
     STALLED = 3
-    """Still running after the run timeout, or not found: shown as failed, looked at once a start."""
+    """Given up by the last look: shown as failed, looked at once by every later invocation."""
     IN_DOUBT = 4
     """The submission may have been processed, and no answer tells: a person decides."""
     COMPLETED = 5
@@ -81,7 +81,7 @@ class RowStatus(enum.StrEnum):
     IN_DOUBT = "in_doubt"
 
 
-# --- what is asked -----------------------------------------------------------------------------
+# --- what is asked --------------------------------------------------------------------------
 
 Inputs = Mapping[str, str]
 """Label to text, as sent."""
@@ -136,7 +136,7 @@ class Context:
     source: str = ""
 
 
-# --- what happened: events, written to the journal ------------------------------------------------
+# --- what happened: events, written to the journal ------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ class RequestCounts:
         return self.submit + self.poll + self.other
 
 
-# --- why a job ends early -------------------------------------------------------------------------
+# --- why a job ends early -------------------------------------------------------------------
 
 
 class StopCode(enum.StrEnum):
@@ -251,7 +251,7 @@ class Stop:
     signal: int = 0
 
 
-# --- what is on disk: one record an item ----------------------------------------------------------
+# --- what is on disk: one record an item ----------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +286,7 @@ def covers(stored: frozenset[str] | None, wanted: frozenset[str] | None) -> bool
     return stored is None or (wanted is not None and wanted <= stored)
 
 
-# --- tables ---------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Never more than N requests in any second, and as near to N as that allows.
 
-`Gate` gives the permissions; `Breaker` tells when a server is better left alone; `Backoff` tells how
-long to wait after the n-th fault. The clock is always the event loop's monotonic one, in seconds.
+`Gate` gives the permissions, `Breaker` tells when a server is better left alone, `Backoff` how long
+to wait after the n-th fault. The clock is always the event loop's monotonic one, in seconds.
 """
 
 import asyncio
@@ -34,8 +34,11 @@ MARGIN_HALF_LIFE = 600.0
 LONGEST_PAUSE_WITHOUT_WORD = 1.0
 """Seconds to hold after a 429 that does not say how long."""
 
+NO_LIMIT = 100_000.0
+"""Requests a second; a server that names so many sets no limit."""
+
 _BATCH_ABOVE = 25.0
-"""Requests a second; timers fire about a millisecond late, which one by one would halve the rate."""
+"""Requests a second; timers fire about a millisecond late, which one by one costs rate."""
 
 
 class Permits(Protocol):
@@ -84,15 +87,20 @@ class Gate:
     async def acquire(self) -> None:
         """Return at the moment when one request may leave; it must be sent before any `await`."""
         async with self._turn:
-            while True:
-                while (wait := self._allowed_at() - self._loop.time()) > 0:
-                    await asyncio.sleep(wait)
-                if self._spacing is None:
-                    break
+            await self._until_allowed()
+            while self._spacing is not None:
                 await self._spacing.acquire()
-                if self._allowed_at() <= self._loop.time():  # no pause came in between
+                if self._allowed_at() <= self._loop.time():
                     break
+                await self._until_allowed()  # a pause came in between: take a new place after it
             self._sends.append(self._loop.time())
+
+    async def _until_allowed(self) -> None:
+        while True:
+            wait = self._allowed_at() - self._loop.time()
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
 
     def observe(self, signal: RateSignal, sent_at: float) -> None:
         """Learn from an answer to a request that was sent at `sent_at`."""
@@ -110,6 +118,8 @@ class Gate:
         self._paused_until = max(self._paused_until, until)
 
     def _hear_limit(self, limit: float) -> None:
+        if limit >= NO_LIMIT:
+            return
         rate = limit if self._follow else min(limit, self._asked)
         if rate == self._rate:
             return
@@ -147,7 +157,7 @@ class Gate:
         return self._margin
 
     def _widen(self, now: float, sent_at: float) -> None:
-        """One step an episode, and none if others used up the second: our pace was not the cause."""
+        """One step an episode, none if others used up the second: our pace was not the cause."""
         ours = sum(1 for at in self._sends if sent_at - 1.0 < at <= sent_at)
         if sent_at < self._widened_at or ours < (self._sends.maxlen or 1):
             return

@@ -21,6 +21,10 @@ MOST_INTERVAL_AT_THE_END = 30.0
 """Seconds between two looks at one run; at the end slots are idle and a result is waited for."""
 
 _FIRST_AGE = 20.0
+_LEAST_AGE = FIRST_LOOK_AGE + 1.0
+"""Seconds: no look succeeds before the first is due, however short the runs are; a second more for
+the answers and the intents that stand prepared."""
+
 _SHORTER, _LONGER = math.exp(-0.008), math.exp(0.39)
 """Steps that settle at the age at which 98 % of first looks succeed (0.39 / (0.39 + 0.008))."""
 
@@ -80,7 +84,7 @@ class Schedule:
     )
     _age: float = _FIRST_AGE
 
-    # --- how much ------------------------------------------------------------------------------
+    # --- how much ----------------------------------------------------------------------------
 
     @property
     def window(self) -> int:
@@ -93,7 +97,7 @@ class Schedule:
         return len(self._open)
 
     def room(self) -> int:
-        """How many items may be prepared now: few, since each is a commit that a stop takes back."""
+        """How many items may be prepared now: few, since a stop takes each of them back."""
         ahead = max(1, math.ceil(self._rate * 0.1)) - len(self.prepared)
         return min(ahead, self.window - len(self._open))
 
@@ -101,7 +105,7 @@ class Schedule:
     def _rate(self) -> float:
         return min(self.rate, UNLIMITED_RATE)
 
-    # --- what happened -------------------------------------------------------------------------
+    # --- what happened -----------------------------------------------------------------------
 
     def opened(self, key: bytes) -> None:
         """An item is being prepared, or a run of an earlier life was found."""
@@ -128,7 +132,7 @@ class Schedule:
         run.faults = 0
         if run.looks == 1:
             self._age *= _SHORTER if ended else _LONGER
-            self._age = min(self._age, 2 * MOST_WINDOW / self._rate)
+            self._age = max(_LEAST_AGE, min(self._age, 2 * MOST_WINDOW / self._rate))
         if on:
             self._look_at(run, now + self._interval(now - run.submitted_at))
 
@@ -145,7 +149,7 @@ class Schedule:
     def _look_at(self, run: Run, at: float) -> None:
         heapq.heappush(self._looks, (at, next(self._order), run))
 
-    # --- what next ---------------------------------------------------------------------------------
+    # --- what next ---------------------------------------------------------------------------
 
     def next(self, now: float) -> Submit | Look | None:
         """Take the next request to send, or `None` if none is due."""

@@ -1,4 +1,4 @@
-"""What one answer of a provider means: a provider returns one of these, the engine says what follows."""
+"""What one answer of a provider means. The provider says which; what follows is `reactions`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

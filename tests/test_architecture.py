@@ -24,7 +24,7 @@ PACKAGE = ROOT / "enricher"
 FLOORS: Sequence[set[str]] = (
     {"errors", "model", "verdicts", "cell"},
     {
-        *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "stops", "report"),
+        *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
         *("providers", "tally", "distinct", "schedule"),
     },
     {"engine", "feed", "preflight"},
@@ -79,7 +79,7 @@ WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempf
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
     **dict.fromkeys(("errors", "model", "verdicts", "cell"), DOING),
-    **dict.fromkeys(("mapping", "plan", "schedule", "stops", "tally"), DOING),
+    **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally"), DOING),
     **dict.fromkeys(("engine", "feed", "preflight"), WORLD | {"threading"}),
 }
 """Rooms without I/O or clock of their own (time is an input): what they may not import."""

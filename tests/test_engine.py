@@ -1,6 +1,7 @@
 """The engine with the real provider, HTTP client and checkpoint, in virtual time."""
 
 import asyncio
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_told_to_wait_everyone_waits(tmp_path: Path):
     world.network.script = once(Canned(429, b"{}", (("Retry-After", "10"),)), submission=True)
     virtual.run(world.live(companies(5)))
     times = [sent.at for sent in world.network.arrived]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert max(gaps) >= 9.5
     assert max(runs_of(world).values()) == 1
 

@@ -1,6 +1,6 @@
 """The verbs of the program. The doors (`cli`, later others) call these and nothing below them.
 
-`plan` and `run` take a `Job`; the rest take a checkpoint. Each returns a value for the door to show;
+`plan` and `run` take a `Job`, the rest a checkpoint. Each returns a value for the door to show;
 problems are raised as the classes of `errors`.
 """
 
@@ -115,7 +115,8 @@ def _check_base_url(
     if not named or named.rstrip("/") != url:
         raise UsageError(
             f"This job runs against {url}" + (f", not {named}." if named else "."),
-            mend=f"Name it again if that is right: --base-url {url} (or {bitscale.BASE_URL_VARIABLE}).",
+            mend=f"Name it again if that is right: --base-url {url}, or"
+            f" {bitscale.BASE_URL_VARIABLE} in the environment.",
             code="base_url_not_named",
         )
 

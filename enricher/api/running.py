@@ -134,7 +134,7 @@ class Invocation:
         stop = await self._work(recovered)
         return await self._finish(stop)
 
-    # --- before ------------------------------------------------------------------------------------
+    # --- before ------------------------------------------------------------------------------
 
     async def _census(self) -> Census:
         """Read the whole input once, unless an earlier reading of the very same file is stored."""
@@ -158,7 +158,7 @@ class Invocation:
             for found in self._reader.unfinished(self._ready.context, State.RUNNING, State.STALLED)
         ]
 
-    # --- the work ----------------------------------------------------------------------------------
+    # --- the work ----------------------------------------------------------------------------
 
     async def _work(self, recovered: Sequence[Recovered]) -> Stop | None:
         journal = Committer(self._store.apply, in_thread(self._writer), self._tally.hear)
@@ -208,7 +208,7 @@ class Invocation:
     async def _in(executor: ThreadPoolExecutor, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
 
-    # --- after ---------------------------------------------------------------------------------------
+    # --- after -------------------------------------------------------------------------------
 
     async def _finish(self, stop: Stop | None) -> Summary:
         if stop is None or stop.code is StopCode.REFUSED:

@@ -1,6 +1,6 @@
 """The checkpoint: what was submitted and what came back, in one SQLite file.
 
-`Store` writes, `Committer` groups what is written, `Reader` reads, `hold` keeps a second writer out.
+`Store` writes, `Committer` groups what is written, `Reader` reads, `hold` keeps others out.
 """
 
 from enricher.checkpoint.committer import Committer, in_thread, inline

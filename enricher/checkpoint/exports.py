@@ -16,7 +16,7 @@ def note_export(checkpoint: Path, output: Path) -> None:
         return
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with open(os.open(_list_of(checkpoint), flags, 0o600), "a", encoding="utf-8") as file:
+        with os.fdopen(os.open(_list_of(checkpoint), flags, 0o600), "a", encoding="utf-8") as file:
             file.write(f"{output}\n")
     except OSError as error:
         raise CheckpointError(

@@ -92,7 +92,7 @@ def check_ours(path: Path) -> None:
     version = int.from_bytes(header[_USER_VERSION_AT : _USER_VERSION_AT + 4], "big")
     if version > SCHEMA_VERSION:
         raise CheckpointError(
-            f"{path} was written by a newer enricher (its format {version}, ours {SCHEMA_VERSION}).",
+            f"{path} is of a newer enricher (its format is {version}, ours {SCHEMA_VERSION}).",
             mend="Update enricher; the checkpoint is unharmed.",
         )
 

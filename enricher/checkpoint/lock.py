@@ -24,7 +24,8 @@ def hold(checkpoint: Path) -> FileLock:
     except Timeout:
         raise CheckpointInUse(
             f"{checkpoint} is in use by another enricher process.",
-            mend="Wait for it to end, watch it with `enricher status`, or use another --checkpoint.",
+            mend="Wait for it to end, watch it with `enricher status`, or name another one with"
+            " --checkpoint.",
         ) from None
     except OSError as error:
         raise CheckpointError(

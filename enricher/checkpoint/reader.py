@@ -64,7 +64,7 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- jobs ------------------------------------------------------------------------------------
+    # --- jobs --------------------------------------------------------------------------------
 
     def job(self, id_: str | None = None) -> JobRecord:
         """The job `id_`, or the one used last.
@@ -140,7 +140,7 @@ class Reader:
         more = (OutputColumn(*row) for row in rows if row[0] not in announced)
         return (*job.output_columns, *more)
 
-    # --- items -----------------------------------------------------------------------------------
+    # --- items -------------------------------------------------------------------------------
 
     def records(self, keys: Sequence[bytes], *, outputs: bool = False) -> dict[bytes, Record]:
         """The records of those `keys` that are known; with their `outputs` if wanted."""

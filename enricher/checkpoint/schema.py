@@ -65,7 +65,8 @@ _VIEWS = """
 CREATE VIEW readable_items AS
 SELECT lower(hex(i.key)) AS item,
        CASE i.state WHEN 1 THEN 'submitting' WHEN 2 THEN 'running' WHEN 3 THEN 'stalled'
-                    WHEN 4 THEN 'in_doubt' WHEN 5 THEN 'completed' WHEN 6 THEN 'failed' END AS state,
+                    WHEN 4 THEN 'in_doubt' WHEN 5 THEN 'completed' WHEN 6 THEN 'failed'
+       END AS state,
        i.attempt, i.inputs, r.outputs, i.code, i.message, i.run_id,
        datetime(i.submitted_at, 'unixepoch') AS submitted_utc,
        datetime(i.ended_at, 'unixepoch') AS ended_utc,

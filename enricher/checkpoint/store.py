@@ -61,7 +61,7 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    # --- jobs, passes, invocations ---------------------------------------------------------------
+    # --- jobs, passes, invocations -----------------------------------------------------------
 
     def begin(
         self,
@@ -128,7 +128,7 @@ class Store:
         with self._transaction():
             self._sql.execute("INSERT OR IGNORE INTO outputs_written VALUES (?)", (path,))
 
-    # --- items -----------------------------------------------------------------------------------
+    # --- items -------------------------------------------------------------------------------
 
     def apply(self, events: Sequence[Event]) -> list[bool]:
         """Write `events` in one durable transaction; false for an intent of an item already known.
@@ -273,7 +273,7 @@ class Store:
                 )
                 self._known_names.add(id_)
 
-    # --- SQL ----------------------------------------------------------------------------------------
+    # --- SQL ---------------------------------------------------------------------------------
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

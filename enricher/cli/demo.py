@@ -1,7 +1,5 @@
 """`enricher demo`."""
 
-import shutil
-from importlib import resources
 from pathlib import Path
 
 import click
@@ -31,6 +29,8 @@ def command(folder: Path) -> int:
     \b
     enricher demo
     """
+    import shutil
+
     from enricher import api
     from enricher.simulator import GRIDS, Settings
     from enricher.simulator.server import running_simulator
@@ -59,7 +59,8 @@ def command(folder: Path) -> int:
 
 def sample_file() -> Path:
     """The sample list of the installed package, or that of a checkout."""
-    for folder in (Path(str(resources.files("enricher"))), Path(__file__).parents[2]):
+    package = Path(__file__).parents[1]
+    for folder in (package, package.parent):
         if (path := folder / "sample_data" / SAMPLE).is_file():
             return path
     raise InputError("The sample list is missing.", mend="Install enricher again.")

@@ -1,4 +1,4 @@
-"""What people and programs are told: lines on standard error, one JSON object on standard output."""
+"""What is told: lines for people on standard error, one JSON object on standard output."""
 
 import json
 import sys

@@ -80,7 +80,7 @@ class BitScale:
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    # --- before money ------------------------------------------------------------------------------
+    # --- before money ------------------------------------------------------------------------
 
     async def brief(self, ask: Ask) -> Briefing:
         """Three free requests: `/workspace`, `/grids/:id` and `/grids/:id/curl` (5.1, 5.3, 5.4)."""
@@ -113,7 +113,7 @@ class BitScale:
     async def _fetch(self, path: str, params: Mapping[str, str] | None = None) -> Reply:
         return await self._request("GET", path, _facts, params=params)
 
-    # --- runs ----------------------------------------------------------------------------------------
+    # --- runs --------------------------------------------------------------------------------
 
     async def submit(self, inputs: Inputs) -> Reply:
         """`POST /grids/:id/run` (5.5). `mode` is always sent: left out it means sync."""
@@ -161,7 +161,7 @@ class BitScale:
         return KeyRejected(parsed_error(body)[1] or "Missing or invalid API key", renewed)
 
 
-# --- what an answer means: pure functions --------------------------------------------------------------
+# --- what an answer means: pure functions ---------------------------------------------------
 
 
 def _of_any(answer: Answer, body: Json) -> Verdict | None:
@@ -173,7 +173,7 @@ def _of_any(answer: Answer, body: Json) -> Verdict | None:
     if 300 <= status < 400:
         return JobStops(
             f"HTTP_{status}",
-            "the server redirects; redirects are never followed, they would carry the key elsewhere",
+            "the server redirects; redirects are never followed: they may carry the key away",
         )
     if status == 402 or "CREDIT" in code.upper():
         return JobStops(code or f"HTTP_{status}", message or "the server asks for payment")
@@ -251,7 +251,7 @@ def _stop(answer: Answer, body: Json) -> JobStops:
     return JobStops(code or f"HTTP_{answer.status}", message or "the server refused the request")
 
 
-# --- what the metadata says ---------------------------------------------------------------------------
+# --- what the metadata says -----------------------------------------------------------------
 
 
 def _outputs_of(grid: Mapping[str, Any]) -> tuple[OutputColumn, ...]:

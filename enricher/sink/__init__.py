@@ -10,13 +10,12 @@ parquet.py    Parquet
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from enricher.errors import OutputError
 from enricher.sink.delimited import write_delimited
 from enricher.sink.layout import Layout, Pair, output_names, status_columns
 from enricher.sink.parquet import check_parquet_names, write_parquet
-from enricher.sink.target import check_place, replacing
+from enricher.sink.target import check_place
 
 __all__ = [
     "Layout",
@@ -29,7 +28,7 @@ __all__ = [
 ]
 
 _Pairs = Callable[[], Iterable[Pair]]
-_Writer = Callable[[Path, BinaryIO, Layout, _Pairs], None]
+_Writer = Callable[[Path, Layout, _Pairs], None]
 
 _FORMATS: dict[str, _Writer] = {".csv": write_delimited, ".parquet": write_parquet}
 
@@ -52,8 +51,7 @@ def write(path: Path, layout: Layout, pairs: _Pairs) -> None:
     """
     writer = _writer_for(path)
     check_layout(path, layout)
-    with replacing(path) as file:
-        writer(path, file, layout, pairs)
+    writer(path, layout, pairs)
 
 
 def check_writable(path: Path) -> None:

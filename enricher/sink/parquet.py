@@ -1,9 +1,11 @@
 """Parquet: one pass to learn the types, one to write."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Full, Queue
 from typing import BinaryIO
@@ -11,15 +13,17 @@ from typing import BinaryIO
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from enricher.cell import well_formed
 from enricher.errors import OutputError
-from enricher.model import Json, Outcome
+from enricher.model import Outcome
 from enricher.sink.layout import Layout, Pair
+from enricher.sink.outcomes import status_and_error, values_of
 from enricher.sink.shapes import ColumnShape, as_series
-from enricher.sink.target import blamed
+from enricher.sink.target import blamed, replacing
 
 _Queue = Queue[pl.DataFrame | bool]
 """Batches; then true when they are all, false when there will be no more of them."""
+
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 _MOST_ROWS_A_GROUP = 1 << 17
 _BYTES_A_GROUP = 1 << 26
@@ -56,25 +60,21 @@ def check_parquet_names(path: Path, layout: Layout) -> None:
         )
 
 
-def write_parquet(
-    path: Path, file: BinaryIO, layout: Layout, pairs: Callable[[], Iterable[Pair]]
-) -> None:
-    """Write all rows to `file`, input types kept and output types learned.
+def write_parquet(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]) -> None:
+    """Write all rows to `path`, input types kept and output types learned.
 
     Raises:
-        OutputError: the disk did not take it, or Parquet cannot hold a type.
+        OutputError: the file cannot be made, the disk did not take it, or Parquet cannot hold it.
     """
     learned = _Learned(layout)
     for frame, outcomes in pairs():
         learned.add(frame, outcomes)
     while True:
-        try:
-            _write_once(path, file, learned, pairs())
+        # Each time a new file: threads of a writer that was given up may still write to the old.
+        with suppress(_TypesGrew), replacing(path) as (file, place):  # types can only widen
+            rows = _write_once(path, file, learned, pairs())
+            _check_rows(path, place, rows)
             return
-        except _TypesGrew:  # types only ever widen, and only so often
-            with blamed(path):
-                file.seek(0)
-                file.truncate()
 
 
 class _Learned:
@@ -94,7 +94,7 @@ class _Learned:
         self._rows += frame.height
         self._input_bytes += int(frame.estimated_size())
         for output, shape in zip(self._layout.outputs, self._shapes, strict=True):
-            shape.add(_values(outcomes, output.id))
+            shape.add(values_of(outcomes, output.id))
 
     def dtypes(self) -> list[pl.DataType | None]:
         """The types of the outputs; `None` is JSON text."""
@@ -129,35 +129,45 @@ class _Learned:
     ) -> pl.DataFrame:
         columns = frame.get_columns()
         for output, dtype in zip(self._layout.outputs, dtypes, strict=True):
-            columns.append(as_series(_values(outcomes, output.id), dtype))
-        columns.append(pl.Series([outcome.status.value for outcome in outcomes], dtype=pl.String))
-        errors = [well_formed(outcome.error) or None for outcome in outcomes]
-        columns.append(pl.Series(errors, dtype=pl.String))
+            columns.append(as_series(values_of(outcomes, output.id), dtype))
+        columns.extend(status_and_error(outcomes))
         return pl.DataFrame(
             [column.alias(name) for name, column in zip(self._names, columns, strict=True)]
         )
 
 
-def _values(outcomes: Sequence[Outcome], key: str) -> list[Json]:
-    return [outcome.outputs.get(key) if outcome.outputs else None for outcome in outcomes]
-
-
-def _write_once(path: Path, file: BinaryIO, learned: _Learned, pairs: Iterable[Pair]) -> None:
-    """Feed the writer from this thread.
+def _write_once(path: Path, file: BinaryIO, learned: _Learned, pairs: Iterable[Pair]) -> int:
+    """Feed the writer from this thread, and return the number of rows.
 
     Polars would run the generator in threads of its own, where a database connection behind
     `pairs` may not be used and where Ctrl-C does not arrive.
     """
     queue: _Queue = Queue(2)
-    is_complete = False
+    rows, is_complete = 0, False
     with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
         writing = pool.submit(_sink, file, learned.schema(), learned.rows_a_group(), queue)
         try:
-            is_complete = all(_put(frame, queue, writing) for frame in learned.frames(pairs))
+            for frame in learned.frames(pairs):
+                rows += frame.height
+                if not _put(frame, queue, writing):
+                    break
+            is_complete = True
         finally:
             _put(is_complete, queue, writing)
     with blamed(path), _blamed_on_polars(path):
         writing.result()
+    return rows
+
+
+def _check_rows(path: Path, place: Path, rows: int) -> None:
+    """Trust what the file says of itself: a thread of polars may die without a word."""
+    with blamed(path), _blamed_on_polars(path):
+        found = pl.scan_parquet(place, glob=False).select(pl.len()).collect().item()
+    if found != rows:
+        raise OutputError(
+            f"{path} cannot be written as Parquet: {found:,} of {rows:,} rows arrived in it",
+            mend="Repeat the command, or write the output as .csv.",
+        )
 
 
 def _put(item: pl.DataFrame | bool, queue: _Queue, writing: Future[None]) -> bool:
@@ -192,9 +202,12 @@ def _taken(queue: _Queue) -> Iterator[pl.DataFrame]:
 
 @contextmanager
 def _blamed_on_polars(path: Path) -> Iterator[None]:
+    """Turn what polars says into an `OutputError`, or into the system's error that it wraps."""
     try:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if system := _SYSTEM_ERROR.search(str(error)):
+            raise OSError(int(system[1]), os.strerror(int(system[1]))) from error
         cause = (str(error).splitlines() or ["no reason given"])[0]
         raise OutputError(
             f"{path} cannot be written as Parquet: {cause}", mend="Write the output as .csv."

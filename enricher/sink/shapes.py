@@ -4,7 +4,8 @@ A `Shape` is shown one value after the other and remembers only what kinds there
 size does not grow with the rows. A column that no type holds becomes text, each value as JSON.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -34,8 +35,16 @@ class ColumnShape:
 
     def add(self, values: Iterable[Json]) -> None:
         """Take note of `values`."""
-        for value in values:
-            if value is not None:
+        present = [value for value in values if value is not None]
+        kinds = set(map(type, present))
+        if kinds == {str}:  # the two most frequent kinds, at once
+            self._root.kinds |= kinds
+            self.size += sum(map(len, present))
+        elif kinds == {int}:
+            self._root.kinds |= kinds
+            self._root.note(min(present), max(present))
+        else:
+            for value in present:
                 self._see(self._root, value, 0)
 
     def dtype(self) -> pl.DataType | None:
@@ -49,7 +58,7 @@ class ColumnShape:
         if kind is str:
             self.size += len(value)
         elif kind is int:
-            shape.low, shape.high = min(shape.low, value), max(shape.high, value)
+            shape.note(value, value)
         elif kind is list:
             self._see_parts(((shape.item(), part) for part in value), depth)
         elif kind is dict:
@@ -87,6 +96,9 @@ class _Shape:
         self.high = 0
         self.fields: dict[str, _Shape] = {}
         self._item: _Shape | None = None
+
+    def note(self, low: int, high: int) -> None:
+        self.low, self.high = min(self.low, low), max(self.high, high)
 
     def item(self) -> "_Shape":
         if self._item is None:
@@ -129,22 +141,26 @@ def _integer_type(low: int, high: int) -> pl.DataType | None:
     return None
 
 
-def as_series(values: Iterable[Json], dtype: pl.DataType | None) -> pl.Series:
+def as_series(values: Sequence[Json], dtype: pl.DataType | None) -> pl.Series:
     """Return `values`, all of which were shown to the shape that gave `dtype`, as a column."""
     if dtype is None:
         texts = [None if value is None else as_json(value) for value in values]
         return pl.Series(texts, dtype=pl.String)
+    if dtype.is_integer():  # nothing to fit
+        return pl.Series(values, dtype=dtype)
     return pl.Series([_fitted(value, dtype) for value in values], dtype=dtype)
 
 
 def _fitted(value: Json, dtype: DataTypeClass | pl.DataType) -> Any:
-    """`value` with floats where floats are due, and with every field of its struct."""
+    """`value` as polars wants it: numbers of the due kind, every field of a struct."""
     if value is None:
         return None
-    if isinstance(dtype, pl.Float64):
-        return float(value)
     if isinstance(dtype, pl.String):
         return well_formed(value)
+    if isinstance(dtype, pl.Float64):
+        return float(value)
+    if isinstance(dtype, pl.Decimal):
+        return Decimal(value)
     if isinstance(dtype, pl.List):
         return [_fitted(item, dtype.inner) for item in value]
     if isinstance(dtype, pl.Struct):

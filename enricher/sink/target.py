@@ -14,9 +14,12 @@ from enricher.errors import OutputError
 _SAFE = "Nothing is lost: what was bought is in the checkpoint."
 
 _CAUSES = {
-    errno.ENOSPC: ("the disk is full", "Make room, or choose a place on another disk."),
-    errno.EDQUOT: ("your disk quota is used up", "Make room, or choose another place."),
-    errno.EFBIG: ("the file would be larger than is allowed here", "Choose another place."),
+    errno.ENOSPC: ("the disk is full", f"Make room, or choose another disk. {_SAFE}"),
+    errno.EDQUOT: ("your disk quota is used up", f"Make room, or choose another place. {_SAFE}"),
+    errno.EFBIG: (
+        "the file would be larger than is allowed here",
+        f"Choose another place. {_SAFE}",
+    ),
     errno.EACCES: ("you may not write there", "Choose a place where you may write."),
     errno.EPERM: ("you may not replace what is there", "Choose another name or place."),
     errno.EROFS: ("the disk is read-only", "Choose a place where you may write."),
@@ -27,8 +30,8 @@ _CAUSES = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write to, which becomes `path` when the block ends well.
+def replacing(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a file to write to, and where it is; it becomes `path` when the block ends well.
 
     It lies beside the target as `.<name>.<random>.tmp`, is on the disk before it is renamed, and
     is removed after any error or interruption. A file that is replaced leaves its permissions to
@@ -42,7 +45,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         replaced_mode = _mode_of(target)
         temporary, file = _create_beside(target, replaced_mode)
     try:
-        yield file
+        yield file, temporary
         with blamed(path):
             _finish(file, replaced_mode)
             temporary.replace(target)
@@ -73,10 +76,8 @@ def blamed(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cause, mend = _CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
-        raise OutputError(
-            f"{path} cannot be written: {cause}", mend=f"{mend} {_SAFE}".strip()
-        ) from error
+        cause, mend = _CAUSES.get(error.errno or 0, (error.strerror or str(error), _SAFE))
+        raise OutputError(f"{path} cannot be written: {cause}", mend=mend) from error
     except ValueError as error:  # a NUL in the name
         raise OutputError(f"{path!r} cannot be written: {error}", mend="Correct it.") from error
 
@@ -105,7 +106,7 @@ def _mode_of(target: Path) -> int | None:
 def _create_beside(target: Path, replaced_mode: int | None) -> tuple[Path, BinaryIO]:
     """Create the temporary file; nobody may read more of it than of the file that it replaces."""
     name = f".{target.name[:40]}.{secrets.token_hex(6)}.tmp"
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     temporary = target.with_name(name)
     descriptor = os.open(temporary, flags, 0o666 if replaced_mode is None else 0o600)

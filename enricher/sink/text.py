@@ -33,7 +33,7 @@ def column_as_text(series: pl.Series) -> pl.Series:
         texts = [as_text(value) or None for value in series.to_list()]
     except (ValueError, OverflowError, pl.exceptions.PanicException) as error:
         raise OutputError(
-            f"a column of type {dtype} holds a date or time that has no text form",
+            f'the column "{series.name}" holds a date or time that has no text form',
             mend="Write the output as .parquet, which keeps the value as it is.",
         ) from error
     return pl.Series(texts, dtype=pl.String)

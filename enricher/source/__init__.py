@@ -10,7 +10,7 @@ What cannot be read right is an `InputError` with the file, the line and a mend,
     parquet.py    Parquet
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Protocol
 
@@ -44,7 +44,7 @@ class Table(Protocol):
     def blank_lines(self) -> int:
         """How many blank lines the last complete pass went over."""
 
-    def batches(self) -> Iterator[pl.DataFrame]:
+    def batches(self) -> Generator[pl.DataFrame, None, None]:
         """Go over all rows once, in order, from the start.
 
         Columns are named by position, "0", "1", …. In CSV all are text: an empty field is null

@@ -1,6 +1,6 @@
 """CSV, streamed."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class DelimitedTable:
     def fingerprint(self) -> Fingerprint:
         return regular_file(self.path)
 
-    def batches(self) -> Iterator[pl.DataFrame]:
+    def batches(self) -> Generator[pl.DataFrame, None, None]:
         most = rows_per_batch(len(self.columns))
         with unchanged(self.path, self._opened_as), opened(self.path) as file:
             skip_bom(self.path, file)

@@ -100,8 +100,9 @@ def _whole_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _is_every_other_byte_nul(head: bytes) -> bool:
-    nuls = max(head[0::2].count(0), head[1::2].count(0))
-    return nuls > 4 and nuls * 3 > len(head)
+    """Whether this is UTF-16 of mostly Latin text; single NULs, or nothing else, are not."""
+    fewer, more = sorted((head[0::2].count(0), head[1::2].count(0)))
+    return more > 4 and more * 3 > len(head) and fewer * 4 < more
 
 
 def _is_wide(path: Path, name: str) -> InputError:

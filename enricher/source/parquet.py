@@ -1,6 +1,6 @@
 """Parquet, streamed, types kept."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class ParquetTable:
         _check_marks(path)
         with _polars_errors(path):
             self._schema = _scan(path).collect_schema()
+            self._rows: int = _scan(path).select(pl.len()).collect().item()  # of the metadata
         self.columns = tuple(self._schema)
         if not self.columns:
             raise InputError(f"{path} has no columns", mend="Write it again with its columns.")
@@ -34,16 +35,19 @@ class ParquetTable:
     def fingerprint(self) -> Fingerprint:
         return regular_file(self.path)
 
-    def batches(self) -> Iterator[pl.DataFrame]:
+    def batches(self) -> Generator[pl.DataFrame, None, None]:
         names = [str(index) for index in range(len(self.columns))]
-        seen = False
+        rows = 0
         with unchanged(self.path, self._opened_as):
             for frame in _streamed(self.path, rows_per_batch(len(names))):
+                rows += frame.height
+                frame.columns = names
                 if frame.height:
-                    seen = True
-                    frame.columns = names
                     yield frame
-        if not seen:
+            # Damaged data can make a thread of polars die, and then the batches just end.
+            if rows != self._rows:
+                raise _damaged(self.path, f"{rows:,} of its {self._rows:,} rows could be read")
+        if not rows:
             empty = pl.DataFrame(schema=self._schema)
             empty.columns = names
             yield empty
@@ -74,10 +78,14 @@ def _polars_errors(path: Path) -> Iterator[None]:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         cause = (str(error).splitlines() or ["no reason given"])[0]
-        raise InputError(
-            f"{path} cannot be read as Parquet: {cause}",
-            mend="The file is probably damaged: write or copy it again.",
-        ) from error
+        raise _damaged(path, cause) from error
+
+
+def _damaged(path: Path, cause: str) -> InputError:
+    return InputError(
+        f"{path} cannot be read as Parquet: {cause}",
+        mend="The file is probably damaged: write or copy it again.",
+    )
 
 
 def _check_marks(path: Path) -> None:

@@ -141,7 +141,7 @@ class Records:
                     if cell[1] == '""':
                         yield row, column
 
-    # --- what is wrong, and where -----------------------------------------------------------------
+    # --- what is wrong, and where ------------------------------------------------------------
 
     def _ragged(self, row: list[str], start: int) -> InputError:
         found, wanted = len(row), len(self._header)

@@ -38,7 +38,7 @@ class _NoSelector(selectors.BaseSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time starts at 0 and is in seconds. Threads are refused: the clock would run away from them."""
+    """Time starts at 0, in seconds. Threads are refused: the clock would run away from them."""
 
     def __init__(self) -> None:
         self._clock = _NoSelector()
@@ -47,7 +47,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.now
 
-    def run_in_executor(self, *_: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         raise RuntimeError("no threads in virtual time")
 
 
