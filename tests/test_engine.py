@@ -16,7 +16,7 @@ from tests.support.network import Canned, Trouble
 
 def runs_of(world: World) -> Counter[str]:
     """How often each company was run at the provider."""
-    return Counter(run.inputs["company_name"] for run in world.workspace.runs)
+    return Counter(str(run.inputs["company_name"]) for run in world.workspace.runs)
 
 
 def is_submission(request: Request) -> bool:

@@ -2,8 +2,11 @@
 
 import os
 import sqlite3
+import stat
+import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
-from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from sqlite_utils import Database
 
@@ -14,9 +17,27 @@ _HEADER = b"SQLite format 3\x00"
 _APPLICATION_ID_AT = 68
 """Offset of the application id in the header (SQLite file format, section 1.3)."""
 
-_USER_VERSION_AT = 60
-
 _NOT_OURS = "Name another file with --checkpoint; enricher never changes a file it did not make."
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that is listed until it is closed."""
+
+    def close(self) -> None:
+        super().close()
+        _connected.pop(self, None)
+
+
+_connected: WeakKeyDictionary[sqlite3.Connection, tuple[int, int]] = WeakKeyDictionary()
+"""The connections of this process, each with device and inode of its file.
+
+Whoever closes a file loses every lock that the process has on it (POSIX). To look at the first
+bytes of a checkpoint that is connected here would take SQLite's locks away, and the next SQLite
+tool that opens and leaves the file would delete the log that is still written to.
+"""
+
+_opening = threading.Lock()
+"""Held from the look at the first bytes until the connection is listed."""
 
 
 def connect_writer(path: Path) -> Database:
@@ -27,60 +48,81 @@ def connect_writer(path: Path) -> Database:
     Raises:
         CheckpointError: not a checkpoint, not a local disk, or not writable.
     """
-    new = not path.exists() or path.stat().st_size == 0
-    if new:
-        _create(path)
-    else:
-        check_ours(path)
     try:
-        db = Database(_connect(path, "rw"), recursive_triggers=False, execute_plugins=False)
-        if new:  # first of all, so that a kill from here on leaves a file that is known as ours
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise CheckpointError(
-                f"{path} cannot keep a write-ahead log (journal mode {mode!r}).",
-                mend="Put the checkpoint on a local disk, not on a network share.",
-            )
-        for pragma in ("synchronous = FULL", "journal_size_limit = 16777216"):
-            db.execute(f"PRAGMA {pragma}")
-        migrations.apply(db)
-        return db
+        with ExitStack() as until_checked:
+            with _opening:
+                found = _found(path)
+                new = found is None or found.st_size == 0
+                if new:
+                    _create(path)
+                else:
+                    _check_ours(path)
+                connection = until_checked.enter_context(closing(_connect(path, "rw")))
+            _check_version(path, connection)
+            db = Database(connection, recursive_triggers=False, execute_plugins=False)
+            if new:  # first of all, so that a kill from here on leaves a file that is known as ours
+                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            if mode != "wal":
+                raise CheckpointError(
+                    f"{path} cannot keep a write-ahead log (journal mode {mode!r}).",
+                    mend="Put the checkpoint on a local disk, not on a network share.",
+                )
+            for pragma in ("synchronous = FULL", "journal_size_limit = 16777216"):
+                db.execute(f"PRAGMA {pragma}")
+            migrations.apply(db)
+            until_checked.pop_all()
+            return db
     except sqlite3.Error as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open `path` for reading; safe while another process writes it.
 
     Raises:
-        CheckpointError: missing, or not a checkpoint.
+        CheckpointError: missing, not a checkpoint, or nothing in it yet.
     """
-    check_ours(path)
     try:
-        return _connect(path, "ro")
+        with ExitStack() as until_checked:
+            with _opening:
+                _check_ours(path)
+                connection = until_checked.enter_context(closing(_connect(path, "ro")))
+            if _check_version(path, connection) == 0:
+                raise _nothing_yet(path)
+            until_checked.pop_all()
+            return connection
     except sqlite3.Error as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def check_ours(path: Path) -> None:
-    """Look at the first bytes before SQLite does: a planted file is never opened.
+def unreadable(path: Path, error: sqlite3.Error) -> CheckpointError:
+    return CheckpointError(
+        f"The checkpoint {path} cannot be read: {error}.",
+        mend="If its disk is full or read-only, mend that. A damaged file can be read with"
+        " `sqlite3 FILE .recover`.",
+    )
 
-    Raises:
-        CheckpointError: missing, unreadable, or not a checkpoint.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except FileNotFoundError:
+
+def _check_ours(path: Path) -> None:
+    """Look at the first bytes before SQLite does: a planted file is never opened."""
+    found = _found(path)
+    if found is None:
         raise CheckpointError(
             f"There is no checkpoint at {path}.",
             mend="It is made by `enricher run`, by default beside the output as"
             " <output>.checkpoint.db.",
             code="checkpoint_missing",
-        ) from None
+        )
+    if _identity(found) in _connected.values():
+        return
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+        raise _out_of_reach(path, error) from None
+    if not header:
+        raise _nothing_yet(path)
     if not header.startswith(_HEADER):
         raise CheckpointError(f"{path} is not a checkpoint of enricher.", mend=_NOT_OURS)
     application_id = int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big")
@@ -89,12 +131,34 @@ def check_ours(path: Path) -> None:
             f"{path} is a SQLite database of something else, not a checkpoint of enricher.",
             mend=_NOT_OURS,
         )
-    version = int.from_bytes(header[_USER_VERSION_AT : _USER_VERSION_AT + 4], "big")
+
+
+def _check_version(path: Path, connection: sqlite3.Connection) -> int:
+    """The version of the tables, 0 before there are any.
+
+    The first bytes do not tell it: while the file is written, it may stand in the log.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise CheckpointError(
-            f"{path} is of a newer enricher (its format is {version}, ours {SCHEMA_VERSION}).",
+            f"{path} was written by a newer enricher (its format {version},"
+            f" ours {SCHEMA_VERSION}).",
             mend="Update enricher; the checkpoint is unharmed.",
         )
+    return version
+
+
+def _found(path: Path) -> os.stat_result | None:
+    """What the system says of the file, `None` if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _out_of_reach(path, error) from None
+    if not stat.S_ISREG(found.st_mode):  # a pipe would block, and a device must not be changed
+        raise CheckpointError(f"{path} is a directory, a pipe or a device.", mend=_NOT_OURS)
+    return found
 
 
 def _create(path: Path) -> None:
@@ -111,17 +175,33 @@ def _create(path: Path) -> None:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=10,
+        factory=_Connection,
     )
+    _connected[connection] = _identity(path.stat())
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 
-def _unreadable(path: Path, error: sqlite3.Error) -> CheckpointError:
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _out_of_reach(path: Path, error: OSError) -> CheckpointError:
     return CheckpointError(
-        f"The checkpoint {path} cannot be opened: {error}.",
-        mend="If its disk is full or read-only, mend that. A damaged file can be read with"
-        " `sqlite3 FILE .recover`.",
+        f"{path} cannot be read: {error.strerror}.",
+        mend="Make it readable, or name another file with --checkpoint.",
+    )
+
+
+def _nothing_yet(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"There is nothing in the checkpoint {path}: the run that made it had only begun.",
+        mend="`enricher run` goes on with it; it can also be deleted.",
+        code="checkpoint_missing",
     )

@@ -6,20 +6,30 @@ from filelock import FileLock, Timeout
 
 from enricher.errors import CheckpointError, CheckpointInUse
 
+_TO_HOLD = 0.5
+"""Seconds in which `hold` outlasts the looks of `is_held`, which take the lock for an instant."""
+
+_TO_LOOK = 0.2
+"""Likewise for one look among several."""
+
+_BETWEEN = 0.01
+"""Seconds between two tries."""
+
 
 def lock_path(checkpoint: Path) -> Path:
     return checkpoint.with_name(checkpoint.name + ".lock")
 
 
 def hold(checkpoint: Path) -> FileLock:
-    """Take the lock of `checkpoint`, or raise at once.
+    """Take the lock of `checkpoint`, or raise soon.
 
     Raises:
         CheckpointInUse: another process holds it.
         CheckpointError: the lock file cannot be made.
     """
-    lock = FileLock(str(lock_path(checkpoint)), timeout=0, mode=0o600, thread_local=False)
+    lock = _lock(checkpoint, _TO_HOLD)
     try:
+        checkpoint.parent.stat()  # or the lock would make the directory
         lock.acquire()
     except Timeout:
         raise CheckpointInUse(
@@ -40,7 +50,17 @@ def is_held(checkpoint: Path) -> bool:
     if not lock_path(checkpoint).exists():
         return False
     try:
-        with FileLock(str(lock_path(checkpoint)), timeout=0, mode=0o600, thread_local=False):
+        with _lock(checkpoint, _TO_LOOK):
             return False
     except (Timeout, OSError):
         return True
+
+
+def _lock(checkpoint: Path, timeout: float) -> FileLock:
+    return FileLock(
+        lock_path(checkpoint),
+        timeout=timeout,
+        mode=0o600,
+        thread_local=False,
+        poll_interval=_BETWEEN,
+    )

@@ -6,12 +6,14 @@ without end.
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from enricher.checkpoint.files import connect_reader
+from enricher.checkpoint.files import connect_reader, unreadable
 from enricher.errors import CheckpointError
 from enricher.model import Context, OutputColumn, Record, State
 
@@ -54,6 +56,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._sql = connect_reader(path)
+        self._in_snapshot = threading.Lock()
 
     def close(self) -> None:
         self._sql.close()
@@ -77,7 +80,8 @@ class Reader:
             "SELECT j.id, c.provider, c.origin, c.account, c.target, c.source, s.columns,"
             " j.options, j.mapping, j.output_columns, j.census"
             " FROM jobs j JOIN contexts c ON c.id = j.context"
-            f" JOIN column_sets s ON s.id = j.column_set {where} ORDER BY j.used_at DESC LIMIT 1",
+            f" JOIN column_sets s ON s.id = j.column_set {where}"
+            " ORDER BY (SELECT max(v.id) FROM invocations v WHERE v.job = j.id) DESC LIMIT 1",
             arguments,
         )
         if not rows:
@@ -143,12 +147,13 @@ class Reader:
     # --- items -------------------------------------------------------------------------------
 
     def records(self, keys: Sequence[bytes], *, outputs: bool = False) -> dict[bytes, Record]:
-        """The records of those `keys` that are known; with their `outputs` if wanted."""
+        """The records of those `keys` that are known, all as of one moment; `outputs` if wanted."""
         found: dict[bytes, Record] = {}
         distinct = list(dict.fromkeys(keys))
-        for start in range(0, len(distinct), _KEYS_A_QUERY):
-            some = distinct[start : start + _KEYS_A_QUERY]
-            found.update(self._some_records(some, outputs))
+        with self._snapshot():
+            for start in range(0, len(distinct), _KEYS_A_QUERY):
+                some = distinct[start : start + _KEYS_A_QUERY]
+                found.update(self._some_records(some, outputs))
         return found
 
     def _some_records(self, keys: Sequence[bytes], outputs: bool) -> Iterator[tuple[bytes, Record]]:
@@ -191,11 +196,21 @@ class Reader:
             for row in rows
         ]
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """What is read meanwhile is of one moment; one thread at a time, the others wait."""
+        with self._in_snapshot:
+            self._all("BEGIN")
+            try:
+                yield
+            finally:
+                self._all("COMMIT")
+
     def _all(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._sql.execute(sql, arguments).fetchall()
         except sqlite3.Error as error:
-            raise CheckpointError(f"{self.path} cannot be read: {error}.") from error
+            raise unreadable(self.path, error) from error
 
 
 def _asked(text: str) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import singledispatchmethod
 from typing import Any
 
@@ -53,9 +53,11 @@ class Store:
         Raises:
             CheckpointError: it is not a checkpoint, of a newer version, or cannot be written.
         """
-        store = cls(connect_writer(path), clock)
-        with store._transaction():
-            store._end(State.IN_DOUBT, "state = ?", (State.SUBMITTING,), "", ORPHANED)
+        with ExitStack() as until_open:
+            store = cls(until_open.enter_context(closing(connect_writer(path))), clock)
+            with store._transaction():
+                store._end(State.IN_DOUBT, "state = ?", (State.SUBMITTING,), "", ORPHANED)
+            until_open.pop_all()
         return store
 
     def close(self) -> None:
@@ -285,6 +287,7 @@ class Store:
             finally:
                 if self._sql.in_transaction:
                     self._sql.execute("ROLLBACK")
+                    self._known_names.clear()  # some may have been learnt in it
         except sqlite3.Error as error:
             raise CheckpointError(
                 f"The checkpoint could not be written: {error}.",

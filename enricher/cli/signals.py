@@ -13,11 +13,15 @@ STOPPING = tuple(
 )
 
 
-class Interrupted(BaseException):
-    """A stop signal while there is no job to stop. `signum` is its number."""
+class Interrupted(SystemExit):
+    """A stop signal while there is no job to stop. `signum` is its number.
+
+    As a `SystemExit` it passes through event loops and libraries, and ends a process that is still
+    importing with the right code and without a traceback.
+    """
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signum)
+        super().__init__(128 + signum)
         self.signum = signum
 
 
@@ -26,7 +30,7 @@ class SignalWatch:
 
     def __init__(self) -> None:
         self._stop: Callable[[int], None] | None = None
-        self._seen = 0
+        self._seen: list[int] = []
 
     def install(self) -> None:
         for number in STOPPING:
@@ -34,12 +38,18 @@ class SignalWatch:
                 signal.signal(number, self._received)
 
     def deliver_to(self, stop: Callable[[int], None] | None) -> None:
-        """From now on a signal calls `stop(number)`; `None` ends that."""
+        """From now on a signal calls `stop(number)`; `None` ends that.
+
+        One that came before and is still of no effect is delivered now: an `Interrupted` that is
+        raised inside a destructor, say of a library that is being imported, gets lost.
+        """
         self._stop = stop
+        if stop is not None and self._seen:
+            stop(self._seen[0])
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
-        self._seen += 1
-        if self._seen >= 3:
+        self._seen.append(number)
+        if len(self._seen) >= 3:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         if self._stop is None:

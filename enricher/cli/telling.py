@@ -1,6 +1,7 @@
 """What is told: lines for people on standard error, one JSON object on standard output."""
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from enricher.errors import EnricherError, OutputError
 
 if TYPE_CHECKING:
     from enricher.api import Summary
+
+
+_SUMMARY_BEGINS = b'{"schema"'
 
 
 def say(line: str) -> None:
@@ -35,34 +39,95 @@ def tell_summary(summary: "Summary", *, as_json: bool, summary_file: Path | None
 
 def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
     """Show an error to a person, and to a program if the command line asks for JSON."""
+    _say_error(error)
+    if _programs_listen(arguments):
+        from enricher.api import ErrorTold, JobOutcome, Summary
+
+        told = ErrorTold(error.code, error.message)
+        summary = Summary(outcome=JobOutcome.ERROR, exit_code=error.exit_code, error=told)
+        _try_programs(summary, arguments)
+    return error.exit_code
+
+
+def tell_stop(signum: int, arguments: Sequence[str]) -> int:
+    """Show that a signal ended the program before there was a job to stop."""
+    say("Stopped before anything was submitted.")
+    code = 128 + signum
+    if _programs_listen(arguments):
+        # Not by way of `api`: the signal may have come in the middle of importing it.
+        from enricher.report.summary import JobOutcome, Summary
+
+        reason = f"stopped by {signal_name(signum)}"
+        summary = Summary(
+            outcome=JobOutcome.STOPPED, exit_code=code, reason_code="signal", reason=reason
+        )
+        _try_programs(summary, arguments)
+    return code
+
+
+def signal_name(signum: int) -> str:
+    """`Ctrl-C`, `SIGTERM` …"""
+    return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
+
+
+def check_summary_file(path: Path | None) -> None:
+    """Make sure, before money is spent, that the summary can be written to `path`.
+
+    Raises:
+        OutputError: it cannot, or a file that is no summary would be lost.
+    """
+    if path is None or path.is_fifo() or path.is_char_device():
+        return
+    try:
+        with path.open("ab+") as file:
+            file.seek(0)
+            found = file.read(len(_SUMMARY_BEGINS))
+    except OSError as error:
+        raise _no_summary(path, error) from None
+    if found and found != _SUMMARY_BEGINS:
+        raise OutputError(
+            f"{path} exists and is no summary: it is not replaced.",
+            mend="Name another file with --summary-file.",
+            code="summary_exists",
+        )
+
+
+def _say_error(error: EnricherError) -> None:
     click.secho(f"Error: {error.message}", err=True, fg="red")
     if error.mend:
         say(error.mend)
-    as_json, summary_file = "--json" in arguments, _summary_file(arguments)
-    if as_json or summary_file:
-        from enricher.api import ErrorTold, JobOutcome, Summary
 
-        told = Summary(
-            outcome=JobOutcome.ERROR,
-            exit_code=error.exit_code,
-            error=ErrorTold(error.code, error.message),
-        )
-        _to_programs(told, as_json, summary_file)
-    return error.exit_code
+
+def _programs_listen(arguments: Sequence[str]) -> bool:
+    return "--json" in arguments or _summary_file(arguments) is not None
+
+
+def _try_programs(summary: "Summary", arguments: Sequence[str]) -> None:
+    """Tell programs, and a person if that cannot be done: there is an error to tell already."""
+    try:
+        check_summary_file(_summary_file(arguments))
+        _to_programs(summary, "--json" in arguments, _summary_file(arguments))
+    except OutputError as error:
+        _say_error(error)
+        _to_programs(summary, "--json" in arguments, None)
 
 
 def _to_programs(summary: "Summary", as_json: bool, summary_file: Path | None) -> None:
     text = one_line(summary.to_json())
-    if as_json:
-        click.echo(text)
-    if summary_file is not None:
+    if summary_file is not None:  # first: it may fail, and there is one object to tell
         try:
             summary_file.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise OutputError(
-                f"The summary could not be written to {summary_file}: {error.strerror}.",
-                mend="Name a writable file with --summary-file.",
-            ) from None
+            raise _no_summary(summary_file, error) from None
+    if as_json:
+        click.echo(text)
+
+
+def _no_summary(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"The summary cannot be written to {path}: {error.strerror}.",
+        mend="Name a writable file with --summary-file.",
+    )
 
 
 def one_line(data: Any) -> str:
@@ -71,7 +136,7 @@ def one_line(data: Any) -> str:
 
 def _summary_file(arguments: Sequence[str]) -> Path | None:
     """The file that `--summary-file` names, also on a command line that does not parse."""
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=False):
         if option == "--summary-file" and value:
             return Path(value)
         if option.startswith("--summary-file="):

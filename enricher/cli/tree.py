@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from enricher.cli.signals import Interrupted
-from enricher.cli.telling import say, tell_error
+from enricher.cli.telling import say, tell_error, tell_stop
 from enricher.errors import EnricherError, UsageError
 
 COMMANDS = {
@@ -73,6 +73,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     arguments = list(sys.argv[1:] if args is None else args)
     try:
         code = cli.main(args=arguments, prog_name="enricher", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message())
+        code = UsageError.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         mend = f"Try: {context.command_path} --help" if context else ""
@@ -82,8 +85,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except click.Abort:
         code = 1
     except Interrupted as interrupted:
-        say("Stopped.")
-        code = 128 + interrupted.signum
+        code = tell_stop(interrupted.signum, arguments)
     except BrokenPipeError:
         # whoever read our output has left; nothing more can be said to them
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 from enricher.cli.progress import shown_progress
 from enricher.cli.signals import watch
-from enricher.cli.telling import say, tell_summary, warn
+from enricher.cli.telling import check_summary_file, say, signal_name, tell_summary, warn
 
 if TYPE_CHECKING:
     from enricher.api import Hooks, Stop, Summary
 
-SIGNAL_NAMES = {1: "SIGHUP", 2: "Ctrl-C", 15: "SIGTERM"}
-
-
 def work(job: "Callable[[Hooks], Summary]", *, as_json: bool, summary_file: Path | None) -> int:
     """Run `job` with what a terminal gives it, and return the exit code."""
+    check_summary_file(summary_file)
     return tell_summary(attended(job), as_json=as_json, summary_file=summary_file)
 
 
@@ -36,10 +34,15 @@ def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
     from enricher.api import Stop, StopCode
 
     loop = asyncio.get_running_loop()
+    seen: list[int] = []
 
     def received(number: int) -> None:
-        name = SIGNAL_NAMES.get(number, f"signal {number}")
-        say(f"{name}: stopping; waiting for the answers to what was sent (again: do not wait)")
+        name = signal_name(number)
+        seen.append(number)
+        if len(seen) == 1:
+            say(f"{name}: stopping; waiting for the answers to what was sent (again: do not wait)")
+        else:
+            say(f"{name}: waiting no more; what has no answer is in doubt")
         reason = Stop(StopCode.SIGNAL, f"stopped by {name}", number)
         loop.call_soon_threadsafe(stop, reason)
 
