@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from enricher.cell import as_text
+from enricher.column import column_as_text
 from enricher.errors import MappingError
 from enricher.model import Context, Inputs
 
@@ -45,6 +45,10 @@ class InputMapping:
     def labels(self) -> tuple[str, ...]:
         return tuple(feed.label for feed in self.feeds)
 
+    def _texts(self, batch: pl.DataFrame, column: int) -> list[str]:
+        text = column_as_text(batch[str(column)].alias(self.columns[column]))
+        return text.fill_null("").to_list()
+
     def described(self) -> dict[str, dict[str, str]]:
         """`{label: {"column": …} | {"template": …} | {"value": …}}`, as in a job file."""
         return {feed.label: self._described(feed) for feed in self.feeds}
@@ -70,19 +74,13 @@ class InputMapping:
         A template whose columns are all blank is empty.
         """
         used = sorted({column for feed in self.feeds for column in feed.columns})
-        texts = {column: _texts(batch[str(column)]) for column in used}
+        texts = {column: self._texts(batch, column) for column in used}
         for row in range(batch.height):
             cells = {column: text[row] for column, text in texts.items()}
             if used and not any(cell and not cell.isspace() for cell in cells.values()):
                 yield None
             else:
                 yield {feed.label: _fill(feed, cells) for feed in self.feeds}
-
-
-def _texts(column: pl.Series) -> list[str]:
-    if column.dtype == pl.String:
-        return column.fill_null("").to_list()
-    return [as_text(value) for value in column.to_list()]
 
 
 def _fill(feed: Feed, cells: Mapping[int, str]) -> str:

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "enricher"
 # --- the tables ------------------------------------------------------------------------------
 
 FLOORS: Sequence[set[str]] = (
-    {"errors", "model", "verdicts", "cell"},
+    {"errors", "model", "verdicts", "cell", "column"},
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
         *("providers", "tally", "distinct", "schedule"),
@@ -43,6 +43,8 @@ SAME_FLOOR = {
     ("model", "errors"): "an illegal move of a state raises a class of the error tree",
     ("verdicts", "model"): "an answer holds JSON values, whose type is a word of the model",
     ("cell", "model"): "a cell shows a JSON value, whose type is a word of the model",
+    ("column", "cell"): "a column is many cells",
+    ("column", "errors"): "a date without a text form is an input that cannot be read",
     ("__main__", "cli"): "`python -m enricher` is the same door",
 }
 """The only imports between rooms of one floor, each with its reason."""
@@ -61,7 +63,7 @@ LIBRARIES = {
     "httpcore2": ("providers.transport",),
     "httpx2": ("providers.transport",),
     "platformdirs": ("api",),
-    "polars": ("mapping", "plan", "source", "sink", "distinct", "feed"),
+    "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed"),
     "pydantic": ("job",),
     "rich": ("cli",),
     "sqlite3": ("checkpoint",),
@@ -78,7 +80,7 @@ TYPE_ONLY = {("api", "polars"): "it hands tables from source to sink and may nam
 WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "time"}
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
-    **dict.fromkeys(("errors", "model", "verdicts", "cell"), DOING),
+    **dict.fromkeys(("errors", "model", "verdicts", "cell", "column"), DOING),
     **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally"), DOING),
     **dict.fromkeys(("engine", "feed", "preflight"), WORLD | {"threading"}),
 }

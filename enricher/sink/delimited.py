@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from enricher.cell import as_csv
+from enricher.column import column_as_text
 from enricher.model import Dialect, Outcome
 from enricher.sink.layout import Layout, Pair
 from enricher.sink.outcomes import status_and_error, values_of
 from enricher.sink.target import blamed, replacing
-from enricher.sink.text import column_as_text
 
 _BOM = b"\xef\xbb\xbf"
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from enricher.cell import as_text
-from enricher.errors import OutputError
+from enricher.errors import InputError
 
 _TIME_FORMATS: dict[type[pl.DataType], str] = {
     pl.Date: "%Y-%m-%d",
@@ -18,7 +18,7 @@ def column_as_text(series: pl.Series) -> pl.Series:
     Polars writes dates and times itself: Python's hold neither nanoseconds nor the year 10000.
 
     Raises:
-        OutputError: a date or time so far off that it has no text.
+        InputError: a date or time so far off that it has no text.
     """
     dtype = series.dtype
     if dtype == pl.String:
@@ -32,9 +32,9 @@ def column_as_text(series: pl.Series) -> pl.Series:
             return _temporal(series)
         texts = [as_text(value) or None for value in series.to_list()]
     except (ValueError, OverflowError, pl.exceptions.PanicException) as error:
-        raise OutputError(
-            f'the column "{series.name}" holds a date or time that has no text form',
-            mend="Write the output as .parquet, which keeps the value as it is.",
+        raise InputError(
+            f"The column {series.name!r} holds a date or time so far off that it has no text form.",
+            mend="Mend it, do not map it, and write the output as .parquet, which keeps it.",
         ) from error
     return pl.Series(texts, dtype=pl.String)
 
