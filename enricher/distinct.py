@@ -7,14 +7,15 @@ from types import TracebackType
 from typing import IO, Self
 
 DIGEST_SIZE = 16
-_PARTITIONS = 256
+_PARTITIONS = 64
+"""Files held open; some systems allow a process 256, and two counters are in use at once."""
 
 
 class DistinctCounter:
     """Counts distinct 16-byte digests; a context manager, since it may hold files.
 
     Up to `in_memory` of them cost about 100 bytes each in memory; beyond that they are spread by
-    their first byte over 256 files, counted one file at a time.
+    their first byte over files, counted one file at a time.
     """
 
     def __init__(self, in_memory: int = 500_000) -> None:
@@ -54,7 +55,7 @@ class DistinctCounter:
             folder = Path(self._folder.name)
             self._files = [(folder / f"{n:02x}").open("w+b") for n in range(_PARTITIONS)]
         for digest in self._seen:
-            self._files[digest[0]].write(digest)
+            self._files[digest[0] % _PARTITIONS].write(digest)
         self._seen.clear()
 
     @staticmethod

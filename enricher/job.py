@@ -4,19 +4,39 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from enricher.cell import well_formed
 from enricher.errors import UsageError
 
-RATE_FORM = "a number of requests per second above 0 (fractions too), `auto` or `unlimited`"
+RATE_FORM = "a number of requests per second from 0.001 to 100000, `auto` or `unlimited`"
 AGE_FORM = "a number with a unit: 90s, 15m, 2h or 30d"
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_OPTIONS = {
+    "input": "INPUT",
+    "maps": "--map",
+    "templates": "--set",
+    "output_columns": "--output-column",
+}
+"""Options whose name is not that of their field."""
 
 
 def parse_age(text: str) -> float:
@@ -52,19 +72,53 @@ def parse_rate(value: object) -> float | Literal["auto", "unlimited"]:
 
 def _parse_url(value: object) -> str:
     url = str(value).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{str(value)!r} is no address such as https://api.bitscale.ai/api/v1")
-    if parts.username or parts.password:
+    no_address = f"{str(value)!r} is no address such as https://api.bitscale.ai/api/v1"
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no such port, half an IPv6 address
+        raise ValueError(no_address) from None
+    if not whole or re.search(r"[\s\x00-\x1f\\?#]", url):
+        raise ValueError(no_address)
+    if "@" in parts.netloc:
         raise ValueError("a base URL must not hold a user name or password")
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname):
+    if parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or ""):
         raise ValueError(f"{url!r} would carry the key unencrypted; use https://")
     return url
 
 
+def _parse_path(value: object) -> Path:
+    """One name for one file, from wherever it is named: absolute, its folder without links.
+
+    A link at the end of the path stays: what is written beside it is meant to stand there.
+    """
+    path = Path(str(value))
+    if path.name in ("", ".."):
+        raise ValueError(f"{str(value)!r} names no file")
+    with suppress(RuntimeError):  # a file whose name begins with `~`, and no user of that name
+        path = path.expanduser()
+    return path.parent.resolve() / path.name
+
+
+def _parse_prefix(value: object) -> str:
+    prefix = str(value)
+    if not re.fullmatch(r'[^\s,;"]+', prefix):
+        raise ValueError(f"{prefix!r} must be a name without spaces, commas, semicolons and quotes")
+    return prefix
+
+
+def _parse_text(text: str) -> str:
+    """Bytes that are no UTF-8 come from the shell as lone surrogates, and could not be sent."""
+    if well_formed(text) != text:
+        raise ValueError(f"{text!r} is not valid text: write it in UTF-8")
+    return text
+
+
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
 Url = Annotated[str, BeforeValidator(_parse_url)]
-FilePath = Annotated[Path, BeforeValidator(lambda path: Path(path).expanduser().absolute())]
+FilePath = Annotated[Path, BeforeValidator(_parse_path)]
+Prefix = Annotated[str, BeforeValidator(_parse_prefix)]
+Text = Annotated[str, AfterValidator(_parse_text)]
 
 
 class Job(BaseModel):
@@ -81,16 +135,16 @@ class Job(BaseModel):
     checkpoint: FilePath
     overwrite: bool = False
     provider: Literal["bitscale"] = "bitscale"
-    grid: str = Field(min_length=1)
+    grid: Text = Field(min_length=1)
     base_url: Url
     api_key_file: FilePath | None = None
-    source_id: str = ""
-    output_columns: tuple[str, ...] = ()
-    maps: dict[str, str] = {}
-    templates: dict[str, str] = {}
+    source_id: Text = ""
+    output_columns: tuple[Text, ...] = ()
+    maps: dict[Text, Text] = {}
+    templates: dict[Text, Text] = {}
     rate: Rate = "auto"
-    run_timeout: float = Field(default=7200.0, ge=0)
-    status_prefix: str = Field(default="enrichment", pattern=r"^[^\s,;\"]+$")
+    run_timeout: float = Field(default=7200.0, ge=0, allow_inf_nan=False)
+    status_prefix: Prefix = "enrichment"
 
     @model_validator(mode="before")
     @classmethod
@@ -99,22 +153,24 @@ class Job(BaseModel):
         values = {name: value for name, value in values.items() if value is not None}
         if "input" in values:
             source = Path(values["input"])
-            values.setdefault("output", source.with_name(f"{source.stem}.enriched{source.suffix}"))
+            values.setdefault("output", source.parent / f"{source.stem}.enriched{source.suffix}")
             output = Path(values["output"])
-            values.setdefault("checkpoint", output.with_name(f"{output.name}.checkpoint.db"))
+            values.setdefault("checkpoint", output.parent / f"{output.name}.checkpoint.db")
         return values
 
-    @model_validator(mode="after")
-    def _no_contradiction(self) -> "Job":
-        if both := sorted(self.maps.keys() & self.templates.keys()):
+    @field_validator("templates")
+    @classmethod
+    def _fed_once(cls, templates: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if both := sorted(info.data.get("maps", {}).keys() & templates.keys()):
             raise ValueError(f"fed twice, by a column and by a template: {', '.join(both)}")
-        return self
+        return templates
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port of the base URL."""
+        """Scheme, host and port of the base URL, the port left out where it is the usual one."""
         parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc}".lower()
+        host = parts.netloc.removesuffix(_DEFAULT_PORTS[parts.scheme])
+        return f"{parts.scheme}://{host}".lower()
 
     @property
     def partial(self) -> Path:
@@ -151,8 +207,8 @@ def make_job(options: Mapping[str, Any]) -> Job:
 
 
 def _mistake(detail: Any) -> str:
-    name = str(detail["loc"][0]) if detail["loc"] else ""
-    option = f"--{name.replace('_', '-')}: " if name else ""
-    if detail["type"] in ("missing", "string_too_short") and name:
-        return f"{option}is required"
-    return option + str(detail["msg"]).removeprefix("Value error, ")
+    name = str(detail["loc"][0])
+    option = _OPTIONS.get(name) or f"--{name.replace('_', '-')}"
+    if detail["type"] in ("missing", "string_too_short"):
+        return f"{option}: is required"
+    return f"{option}: " + str(detail["msg"]).removeprefix("Value error, ")

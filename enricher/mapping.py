@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,13 +119,13 @@ def resolve(
     told = dict.fromkeys([*maps, *templates])
     problems: list[str] = []
     feeds: list[Feed] = []
-    if labels:
-        problems += [_unknown_label(label, labels) for label in told if label not in labels]
-    for label in labels or told:
+    for label in dict.fromkeys([*labels, *told]):
+        if labels and label not in labels:
+            problems.append(f"{label!r} is no input of the grid{_guess(label, labels)}")
         try:
             feeds.append(_feed(label, columns, maps, templates))
         except _Unfit as unfit:
-            problems.append(str(unfit))
+            problems += unfit.args
     if not feeds and not problems:
         problems.append("the grid names no inputs, and none is given")
     if problems:
@@ -140,7 +141,7 @@ def resolve(
 
 
 class _Unfit(Exception):
-    """One label cannot be fed; becomes a line of a `MappingError`."""
+    """One label cannot be fed; each argument becomes a line of a `MappingError`."""
 
 
 def _feed(
@@ -150,7 +151,8 @@ def _feed(
         return Feed(label, (_position(maps[label], columns, f"-m {label}"),))
     if label in templates:
         return Feed(label, tuple(_parse(templates[label], columns, f"--set {label}")))
-    matching = [n for n, column in enumerate(columns) if _plain(column) == _plain(label)]
+    plain = _plain(label)
+    matching = [n for n, column in enumerate(columns) if plain and _plain(column) == plain]
     if len(matching) == 1:
         return Feed(label, (matching[0],))
     if matching:
@@ -171,6 +173,7 @@ def _position(name: str, columns: Sequence[str], where: str) -> int:
 
 def _parse(template: str, columns: Sequence[str], where: str) -> Iterator[str | int]:
     at = 0
+    problems: list[str] = []
     for token in _TEMPLATE.finditer(template):
         if token.start() > at:
             yield template[at : token.start()]
@@ -178,28 +181,30 @@ def _parse(template: str, columns: Sequence[str], where: str) -> Iterator[str | 
         if token[0] in ("{{", "}}"):
             yield token[0][0]
         elif token[1] is None:
-            raise _Unfit(
+            problems.append(
                 f"{where}: a lone {token[0]!r} in {template!r}; write it twice for a brace"
             )
         else:
-            yield _position(token[1], columns, where)
-    if at < len(template):
-        yield template[at:]
-
-
-def _unknown_label(label: str, labels: Sequence[str]) -> str:
-    return f"{label!r} is no input of the grid{_guess(label, labels)}"
+            try:
+                yield _position(token[1], columns, where)
+            except _Unfit as unfit:
+                problems += unfit.args
+    if problems:
+        raise _Unfit(*problems)
+    yield template[at:]  # empty or not: a template of one column is no column
 
 
 def _guess(word: str, words: Sequence[str]) -> str:
-    by_plain = {_plain(w): w for w in words}
-    near = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.5)
-    near = near or [p for p in by_plain if p and (p in _plain(word) or _plain(word) in p)][:1]
+    plain, by_plain = _plain(word), {_plain(w): w for w in words if _plain(w)}
+    near = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.5)
+    near = near or [p for p in by_plain if plain and (p in plain or plain in p)][:1]
     return f" (did you mean {by_plain[near[0]]!r}?)" if near else ""
 
 
 def _plain(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum())
+    """Letters with their marks (the vowels of many scripts are marks), and digits."""
+    normal = unicodedata.normalize("NFKC", name.casefold())
+    return "".join(c for c in normal if unicodedata.category(c)[0] in "LMN")
 
 
 def _listed(names: Sequence[str], which: Sequence[int] | None = None) -> str:

@@ -6,6 +6,7 @@ to wait after the n-th fault. The clock is always the event loop's monotonic one
 
 import asyncio
 import math
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -15,7 +16,6 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_result,
-    stop_after_delay,
     wait_exponential_jitter,
 )
 
@@ -40,6 +40,9 @@ NO_LIMIT = 100_000.0
 _BATCH_ABOVE = 25.0
 """Requests a second; timers fire about a millisecond late, which one by one costs rate."""
 
+_LOG = 5.0
+"""Seconds for which sends are remembered: a 429 may come that long after its request."""
+
 
 class Permits(Protocol):
     """A limit shared by everyone who sends: one request a permission."""
@@ -55,15 +58,16 @@ class Permits(Protocol):
 class Gate:
     """The rate limit of one process.
 
-    Send k+n comes no sooner than n/N + margin after send k, with n = max(1, floor(N)): then no
-    window of one second, however it lies, holds more than N. Between those bounds sends are spaced
-    evenly. The second before the start counts as spent, so that a restart cannot break the limit.
+    Send k+n comes no sooner than a second + margin after send k, with n = floor(N): then no window
+    of one second, however it lies, holds more than N. Below one request a second it is one send in
+    1/N seconds. Between those bounds sends are spaced evenly. The second before the start counts as
+    spent, so that a restart cannot break the limit.
 
     Args:
         rate: requests a second; `math.inf` for none.
         follow: take the limit that the server's answers name, up and down. Without it the server's
             word can only lower the rate: sending more than it allows would be refused anyway.
-        warn: told once when the server's limit is lower than `rate`.
+        warn: told when the server's limit is lower than `rate`, once for each limit.
     """
 
     def __init__(self, rate: float, *, follow: bool = False, warn: Warn = lambda _: None) -> None:
@@ -75,9 +79,11 @@ class Gate:
         self._margin = LEAST_MARGIN
         self._margin_at = self._widened_at = self._loop.time()
         self._paused_until = 0.0
+        self._warned_of: set[float] = set()
+        self._sends = deque[float]()
         self._set_rate(rate)
         if math.isfinite(rate):
-            self._sends.extend([self._loop.time()] * self._sends.maxlen)  # type: ignore[operator]
+            self.pause(self._loop.time() + self._span + self._margin)
 
     @property
     def rate(self) -> float:
@@ -93,7 +99,7 @@ class Gate:
                 if self._allowed_at() <= self._loop.time():
                     break
                 await self._until_allowed()  # a pause came in between: take a new place after it
-            self._sends.append(self._loop.time())
+            self._log(self._loop.time())
 
     async def _until_allowed(self) -> None:
         while True:
@@ -123,28 +129,32 @@ class Gate:
         rate = limit if self._follow else min(limit, self._asked)
         if rate == self._rate:
             return
-        if not self._follow and limit < self._asked:
-            self._warn(
-                f"the server allows {limit:g} requests/s: going at that, not {self._asked:g}"
-            )
+        if not self._follow and limit < self._asked and limit not in self._warned_of:
+            self._warned_of.add(limit)
+            asked = "unlimited" if math.isinf(self._asked) else f"{self._asked:g}"
+            self._warn(f"the server allows {limit:g} requests/s: going at that, not {asked}")
         self._set_rate(rate)
 
     def _set_rate(self, rate: float) -> None:
-        """The log of sends outlives a change of rate, and with it the promise."""
+        """The log of sends outlives every change of rate, and with it the promise."""
         self._rate = rate
         if math.isinf(rate):
-            self._spacing, self._sends = None, deque[float](maxlen=1)
+            self._spacing, self._in_a_window = None, sys.maxsize
             return
-        in_a_window = max(1, math.floor(rate))
-        kept = list(getattr(self, "_sends", ()))[-in_a_window:]
-        self._sends = deque(kept, maxlen=in_a_window)
-        self._span = in_a_window / rate
+        self._in_a_window = max(1, math.floor(rate))
+        self._span = max(1.0, 1 / rate)
         batch = max(1.0, rate / _BATCH_ABOVE)
         self._spacing = AsyncLimiter(batch, batch / rate)
 
+    def _log(self, now: float) -> None:
+        self._sends.append(now)
+        while len(self._sends) > 1 and self._sends[0] < now - _LOG:
+            self._sends.popleft()
+
     def _allowed_at(self) -> float:
-        full = math.isfinite(self._rate) and len(self._sends) == self._sends.maxlen
-        window_frees = self._sends[0] + self._span + self._narrowed() if full else 0.0
+        if len(self._sends) < self._in_a_window:
+            return self._paused_until
+        window_frees = self._sends[-self._in_a_window] + self._span + self._narrowed()
         return max(window_frees, self._paused_until)
 
     def _narrowed(self) -> float:
@@ -159,7 +169,7 @@ class Gate:
     def _widen(self, now: float, sent_at: float) -> None:
         """One step an episode, none if others used up the second: our pace was not the cause."""
         ours = sum(1 for at in self._sends if sent_at - 1.0 < at <= sent_at)
-        if sent_at < self._widened_at or ours < (self._sends.maxlen or 1):
+        if sent_at < self._widened_at or ours < self._in_a_window:
             return
         self._widened_at = now
         self._margin = min(MOST_MARGIN, self._narrowed() + MARGIN_STEP)
@@ -168,8 +178,8 @@ class Gate:
 class Backoff:
     """Seconds to wait after the n-th fault in a row: exponential, jittered, capped."""
 
-    def __init__(self, first: float = 1.0, longest: float = 60.0) -> None:
-        self._wait = wait_exponential_jitter(initial=first, max=longest, jitter=first)
+    def __init__(self, longest: float = 60.0) -> None:
+        self._wait = wait_exponential_jitter(max=longest)
 
     def after(self, faults: int) -> float:
         state = RetryCallState(AsyncRetrying(), None, (), {})
@@ -188,14 +198,16 @@ class Breaker:
     server may take looks and break on every submission.
 
     Args:
-        patience: seconds from the first fault until the server counts as gone.
+        patience: seconds from the first of the faults that opened it until the server counts as
+            gone, if it is open then.
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._backoff = Backoff(longest=30.0)
         self._faults = {"submit": 0, "look": 0}
-        self._since: float | None = None
+        self._first_fault_at: dict[str, float] = {}
+        self._since = math.inf
         self._openings = 0
         self._probe_at: float | None = None
 
@@ -216,18 +228,17 @@ class Breaker:
     def fault(self, kind: str, now: float) -> None:
         """A request of `kind` ("submit" or "look") brought no usable answer."""
         self._faults[kind] += 1
-        if self._since is None:
-            self._since = now
+        began = self._first_fault_at.setdefault(kind, now)
         if self._faults[kind] >= FAULTS_THAT_OPEN or (self.is_trying and kind == "submit"):
+            self._since = began
             self._open(now)
 
     def answered(self, kind: str) -> None:
         """A request of `kind` was answered."""
         self._faults[kind] = 0
+        self._first_fault_at.pop(kind, None)
         if kind == "submit":
             self._openings = 0
-        if not self.is_open and not self.is_trying and not any(self._faults.values()):
-            self._since = None
 
     def probed(self, alive: bool, now: float) -> None:
         if alive:
@@ -237,8 +248,8 @@ class Breaker:
             self._open(now)
 
     def is_given_up(self, now: float) -> bool:
-        """Whether the patience is over."""
-        return self._since is not None and now - self._since > self._patience
+        """Whether the patience is over, and the last word was still a fault."""
+        return self.is_open and now - self._since > self._patience
 
     def _open(self, now: float) -> None:
         self._openings += 1
@@ -259,9 +270,12 @@ async def patiently(
         The last reply: an answer, or after the patience the fault.
     """
 
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
     async def once() -> Reply:
         await gate.acquire()
-        sent_at = asyncio.get_running_loop().time()
+        sent_at = loop.time()
         reply = await request()
         gate.observe(reply.signal, sent_at)
         return reply
@@ -275,8 +289,8 @@ async def patiently(
 
     return await AsyncRetrying(
         retry=retry_if_result(is_fault),
-        wait=wait_exponential_jitter(initial=0.5, max=30, jitter=0.5),
-        stop=stop_after_delay(patience),
+        wait=wait_exponential_jitter(max=30),
+        stop=lambda _: loop.time() - began >= patience,
         before_sleep=told,
         retry_error_callback=lambda state: state.outcome.result(),  # type: ignore[union-attr]
     )(once)

@@ -1,5 +1,6 @@
 """What is to be done about a row, and what a job would cost. Pure."""
 
+import math
 from dataclasses import dataclass
 
 from enricher.model import Outcome, Record, RowStatus, State, covers
@@ -40,12 +41,12 @@ def fate_of(record: Record | None, asked: frozenset[str] | None) -> Fate:
     """What is to be done for inputs with this record when the outputs `asked` are wanted."""
     if record is None:
         return Buy()
+    if record.has_outputs and covers(record.outputs_asked, asked):
+        return Ended(RowStatus.COMPLETED)  # a newer attempt, however it stands, is for more columns
     if record.state in (State.SUBMITTING, State.RUNNING):
         return UnderWay()
     if record.state is State.STALLED:
         return UnderWay(stalled=True)
-    if record.has_outputs and covers(record.outputs_asked, asked):
-        return Ended(RowStatus.COMPLETED)
     if record.state is State.IN_DOUBT:
         return Ended(RowStatus.IN_DOUBT)
     if record.state is State.FAILED and covers(record.asked, asked):
@@ -102,4 +103,5 @@ class Estimate:
 
 def estimate(runs: int, rate: float) -> Estimate:
     requests = PREFLIGHT_REQUESTS + round(runs * REQUESTS_PER_RUN)
-    return Estimate(requests, round(requests / (rate * SHARE_OF_LIMIT), 1))
+    whole = math.floor(rate) if 1 <= rate < math.inf else rate  # in any one second
+    return Estimate(requests, round(requests / (whole * SHARE_OF_LIMIT), 1))

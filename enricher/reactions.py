@@ -140,18 +140,22 @@ def after_look(
             return Reaction(again=Again.AT_ONCE)
         case KeyRejected() | JobStops():
             return replace(said_to_everyone(verdict), again=Again.AT_ONCE)
-    given_up = _given_up(key, verdict, faults + 1, too_old or last_look)
+    given_up = _given_up(key, verdict, faults + 1, too_old=too_old, last_look=last_look)
     return Reaction(given_up) if given_up else Reaction(again=Again.AFTER_BACKOFF)
 
 
-def _given_up(key: bytes, verdict: Verdict, faults: int, old: bool) -> Stalled | None:
+def _given_up(
+    key: bytes, verdict: Verdict, faults: int, *, too_old: bool, last_look: bool
+) -> Stalled | None:
     """A run that no look brings an answer about is left alone; its id is kept."""
     match verdict:
-        case RowRejected(code, message) if faults >= LOOKS_AT_A_MISSING_RUN:
+        case RowRejected(code, message) if last_look or faults >= LOOKS_AT_A_MISSING_RUN:
             return Stalled(key, code, f"{message}; it may have been charged")
         case Malformed(reason) if faults >= LOOKS_WITHOUT_SENSE:
             return Stalled(key, "MALFORMED_ANSWER", f"{reason}; the id is kept")
-        case NotSent(reason) | MaybeSent(reason) if faults >= LOOKS_WITHOUT_SENSE and old:
+        case NotSent(reason) | MaybeSent(reason) if faults >= LOOKS_WITHOUT_SENSE and (
+            too_old or last_look
+        ):
             return Stalled(key, "RUN_TIMEOUT", f"no answer about this run: {reason}")
         case NotSent() | MaybeSent() | Malformed() | RowRejected():
             return None
@@ -161,8 +165,9 @@ def _given_up(key: bytes, verdict: Verdict, faults: int, old: bool) -> Stalled |
 def said_to_everyone(verdict: KeyRejected | JobStops) -> Reaction:
     """What a refusal that every request would meet means for the job."""
     match verdict:
-        case JobStops(code, message):
-            return Reaction(stop=Stop(StopCode.REFUSED, f"{code}: {message}"))
+        case JobStops(code, message, mend):
+            words = f"{code}: {message}"
+            return Reaction(stop=Stop(StopCode.REFUSED, f"{words} ({mend})" if mend else words))
         case KeyRejected(_, renewed=True):
             return Reaction(
                 note="the key was refused; the key file holds another one, going on with it"

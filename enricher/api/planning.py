@@ -1,15 +1,15 @@
 """`plan`: what a run would do; asks only what is free, writes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from enricher.api.wiring import open_input, prepared
+from enricher.api.wiring import is_begun, nothing_known, open_input, prepared
 from enricher.checkpoint import Reader
 from enricher.feed import Lookup
 from enricher.job import Job
-from enricher.model import Record, Warn
+from enricher.model import Warn
 from enricher.plan import Census, Estimate, estimate
 from enricher.providers.base import Credits
 
@@ -62,8 +62,8 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
     table = open_input(job)
     async with prepared(job, table, environ, warn) as ready:
         with ExitStack() as held:
-            lookup: Lookup = _nothing_known
-            if job.checkpoint.exists():
+            lookup: Lookup = nothing_known
+            if is_begun(job.checkpoint):
                 lookup = held.enter_context(Reader(job.checkpoint)).records
             census = ready.flow.census(lookup)
         samples = ready.flow.samples(SAMPLES)
@@ -79,7 +79,3 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
             },
             remarks=ready.briefing.remarks,
         )
-
-
-def _nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
-    return {}

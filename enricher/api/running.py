@@ -10,7 +10,15 @@ from functools import partial
 from typing import Any
 
 from enricher import sink
-from enricher.api.wiring import PATIENCE, Prepared, layout_of, open_input, prepared
+from enricher.api.wiring import (
+    PATIENCE,
+    Prepared,
+    is_begun,
+    layout_of,
+    nothing_known,
+    open_input,
+    prepared,
+)
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.engine import Engine, Tools
 from enricher.errors import OutputError
@@ -29,6 +37,7 @@ from enricher.plan import Census, estimate
 from enricher.reactions import Refusals
 from enricher.report.summary import (
     CreditTotals,
+    ErrorTold,
     JobOutcome,
     RequestTotals,
     RowTotals,
@@ -56,18 +65,25 @@ class Hooks:
 
 
 async def run_job(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
-    """Enrich `job.input`, or go on with it; see `api.run`."""
+    """Enrich `job.input`, or go on with it; see `api.run`.
+
+    A new checkpoint and its lock are made when nothing but the provider can be in the way any more:
+    a mistake leaves no files behind.
+    """
+    started = Moment.now()
     table = open_input(job)
     with ExitStack() as held:
-        known = job.checkpoint.exists()
+        known = is_begun(job.checkpoint)
         if known:
             held.enter_context(hold(job.checkpoint))
         _check_replaceable(job, known)
         async with prepared(job, table, environ, hooks.warn) as ready:
+            census = None
             if not known:
+                census = await asyncio.to_thread(ready.flow.census, nothing_known)
                 held.enter_context(hold(job.checkpoint))
-            with Invocation(ready, hooks, job_id) as invocation:
-                return await invocation.run()
+            with Invocation(ready, hooks, job_id, started) as invocation:
+                return await invocation.run(census)
 
 
 def _check_replaceable(job: Job, known: bool) -> None:
@@ -87,16 +103,27 @@ def _check_replaceable(job: Job, known: bool) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by the wall clock, and by the one that never jumps."""
+
+    wall: float
+    steady: float
+
+    @classmethod
+    def now(cls) -> "Moment":
+        return cls(time.time(), time.monotonic())
+
+
 class Invocation:
     """One life of a job; a context manager that closes its checkpoint."""
 
-    def __init__(self, ready: Prepared, hooks: Hooks, job_id: str) -> None:
+    def __init__(self, ready: Prepared, hooks: Hooks, job_id: str, started: Moment) -> None:
         self._ready = ready
         self._job = ready.job
         self._hooks = hooks
         self._id = job_id
-        self._started_at = time.time()
-        self._started = time.monotonic()
+        self._started = started
         self._store = Store.open(self._job.checkpoint)
         self._reader = Reader(self._job.checkpoint)
         self._writer = ThreadPoolExecutor(1, "checkpoint")
@@ -123,10 +150,11 @@ class Invocation:
         self._reader.close()
         self._store.close()
 
-    async def run(self) -> Summary:
+    async def run(self, census: Census | None = None) -> Summary:
+        """Work the job off. `census` is what a reading of the input found just now."""
         for remark in self._ready.briefing.remarks:
             self._hooks.warn(remark)
-        census = await self._census()
+        census = await self._census(census)
         recovered = self._recovered()
         self._tally = RowTally(census.total, [run.key for run in recovered if run.stalled])
         self._new_runs = census.new_runs
@@ -136,13 +164,14 @@ class Invocation:
 
     # --- before ------------------------------------------------------------------------------
 
-    async def _census(self) -> Census:
+    async def _census(self, census: Census | None) -> Census:
         """Read the whole input once, unless an earlier reading of the very same file is stored."""
         fingerprint = asdict(self._ready.table.fingerprint())
         stored = self._reader.census(self._id)
         if stored and stored["fingerprint"] == fingerprint:
             return Census(**stored["census"])
-        census: Census = await self._in(self._feeder, self._ready.flow.census, self._reader.records)
+        if census is None:
+            census = await self._in(self._feeder, self._ready.flow.census, self._reader.records)
         self._store.save_census(self._id, {"fingerprint": fingerprint, "census": asdict(census)})
         return census
 
@@ -258,20 +287,18 @@ class Invocation:
             exit_code=exit_code,
             reason_code=stop.code if stop else None,
             reason=stop.reason if stop else None,
+            error=ErrorTold(stop.code, stop.reason) if stop and exit_code == 1 else None,
             provider=self._job.provider,
             target=self._job.grid,
             input=str(self._job.input),
             output=str(self._job.output),
             checkpoint=str(self._job.checkpoint),
-            started_at=utc(self._started_at),
+            started_at=utc(self._started.wall),
             updated_at=utc(time.time()),
-            seconds=round(time.monotonic() - self._started, 1),
+            seconds=round(time.monotonic() - self._started.steady, 1),
             eta_seconds=self._eta() if outcome is JobOutcome.RUNNING else None,
             rows=RowTotals(total=self._tally.total, **rows, reused=self._tally.reused),
-            runs=RunTotals(
-                submitted=counts.accepted,
-                in_flight=self._engine.in_flight if self._engine else 0,
-            ),
+            runs=RunTotals(submitted=counts.accepted, in_flight=self._in_flight(outcome)),
             requests=RequestTotals(
                 total=counts.total,
                 submit=counts.submit,
@@ -282,6 +309,12 @@ class Invocation:
             ),
             credits=CreditTotals(credits.remaining if credits else None, self._credits_after),
         )
+
+    def _in_flight(self, outcome: JobOutcome) -> int:
+        """While the job runs also what is about to be submitted; after it, what goes on without."""
+        if outcome is JobOutcome.RUNNING:
+            return self._engine.in_flight if self._engine else 0
+        return len(self._reader.unfinished(self._ready.context, State.RUNNING))
 
     def _eta(self) -> float:
         """Seconds left, if what is still to be bought needs what runs usually need."""

@@ -1,18 +1,18 @@
 """From a job to everything that works it off: table, provider, gate, mapping, keys."""
 
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from enricher import pace, sink, source
-from enricher.checkpoint import JobRecord
-from enricher.errors import InputError, OutputError
+from enricher.checkpoint import JobRecord, Reader
+from enricher.errors import CheckpointError, InputError, OutputError
 from enricher.feed import RowFlow
 from enricher.job import Job
 from enricher.mapping import InputMapping, KeyMaker, resolve
-from enricher.model import Context, OutputColumn, RequestCounts, Warn
+from enricher.model import Context, OutputColumn, Record, RequestCounts, Warn
 from enricher.preflight import asker
 from enricher.providers import bitscale
 from enricher.providers.base import Ask, Briefing, Provider
@@ -49,6 +49,12 @@ def open_input(job: Job) -> Table:
     """
     table = source.open_table(job.input)
     check_output(job.output, job.input)
+    check_output(job.partial, job.input)
+    if job.checkpoint in (job.output, job.partial):
+        raise OutputError(
+            f"{job.checkpoint} cannot be the output and the checkpoint.",
+            mend="Name another file with -o or with --checkpoint.",
+        )
     taken = [name for name in sink.status_columns(job.status_prefix) if name in table.columns]
     if taken:
         raise InputError(
@@ -57,6 +63,26 @@ def open_input(job: Job) -> Table:
             " --status-prefix NAME.",
         )
     return table
+
+
+def is_begun(checkpoint: Path) -> bool:
+    """Whether there is something in the checkpoint.
+
+    Raises:
+        CheckpointError: it is not one of ours; it stays as it is, and gets no lock beside it.
+    """
+    try:
+        Reader(checkpoint).close()
+    except CheckpointError as error:
+        if error.code == "checkpoint_missing":
+            return False
+        raise
+    return True
+
+
+def nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
+    """The lookup of a checkpoint that is not there yet."""
+    return {}
 
 
 def check_output(output: Path, input_path: Path) -> None:

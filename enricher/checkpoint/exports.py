@@ -16,8 +16,8 @@ def note_export(checkpoint: Path, output: Path) -> None:
         return
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(_list_of(checkpoint), flags, 0o600), "a", encoding="utf-8") as file:
-            file.write(f"{output}\n")
+        with os.fdopen(os.open(_list_of(checkpoint), flags, 0o600), "ab") as file:
+            file.write(os.fsencode(output) + b"\n")
     except OSError as error:
         raise CheckpointError(
             f"{_list_of(checkpoint)} cannot be written: {error.strerror}.",
@@ -28,7 +28,7 @@ def note_export(checkpoint: Path, output: Path) -> None:
 def was_exported(checkpoint: Path, output: Path) -> bool:
     """Whether an earlier export wrote `output`."""
     try:
-        return str(output) in _list_of(checkpoint).read_text(encoding="utf-8").splitlines()
+        return os.fsencode(output) in _list_of(checkpoint).read_bytes().split(b"\n")
     except OSError:
         return False
 

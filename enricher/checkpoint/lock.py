@@ -1,5 +1,6 @@
 """One writer a checkpoint: an OS file lock, which ends with the process however it ends."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,8 +21,8 @@ def lock_path(checkpoint: Path) -> Path:
     return checkpoint.with_name(checkpoint.name + ".lock")
 
 
-def hold(checkpoint: Path) -> FileLock:
-    """Take the lock of `checkpoint`, or raise soon.
+def hold(checkpoint: Path) -> AbstractContextManager[object]:
+    """Take the lock of `checkpoint`, or raise soon; leaving the context gives it back.
 
     Raises:
         CheckpointInUse: another process holds it.
@@ -30,7 +31,7 @@ def hold(checkpoint: Path) -> FileLock:
     lock = _lock(checkpoint, _TO_HOLD)
     try:
         checkpoint.parent.stat()  # or the lock would make the directory
-        lock.acquire()
+        return lock.acquire()  # not the lock: to enter that is to take it a second time
     except Timeout:
         raise CheckpointInUse(
             f"{checkpoint} is in use by another enricher process.",
@@ -42,7 +43,6 @@ def hold(checkpoint: Path) -> FileLock:
             f"The lock file {lock_path(checkpoint)} cannot be made: {error.strerror}.",
             mend="Use a --checkpoint in a directory on a local disk that you may write to.",
         ) from None
-    return lock
 
 
 def is_held(checkpoint: Path) -> bool:

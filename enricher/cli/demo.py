@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from enricher.cli.options import PATH
-from enricher.cli.telling import say, tell_summary
+from enricher.cli.telling import say, tell, tell_summary
 from enricher.cli.work import attended
 from enricher.errors import InputError
 
@@ -14,7 +14,7 @@ ROWS_SHOWN = 5
 COLUMNS_SHOWN = ("Company Name", "Company Description", "Employee Count", "enrichment_status")
 
 
-@click.command("demo")
+@click.command("demo", short_help="Enrich a sample list against a built-in simulator.")
 @click.option(
     "--dir",
     "folder",
@@ -51,9 +51,9 @@ def command(folder: Path) -> int:
     code = tell_summary(summary, as_json=False, summary_file=summary_file)
     say(f"  summary     {summary_file.absolute()}\n")
     if code == 0:
-        click.echo(f"The first {ROWS_SHOWN} of the enriched rows, a few of their columns:\n")
-        click.echo(_first_rows(Path(str(summary.output))))
-        click.echo("\nYour own list:  enricher run leads.csv --grid ID   (see enricher run --help)")
+        tell(f"The first {ROWS_SHOWN} of the enriched rows, a few of their columns:\n")
+        tell(_first_rows(Path(str(summary.output))))
+        tell("\nYour own list:  enricher run leads.csv --grid ID   (see enricher run --help)")
     return code
 
 

@@ -8,7 +8,11 @@ from enricher.cli.options import JOB_ID, MOVED_INPUT, OUTPUT, OVERWRITE, PATH, G
 from enricher.cli.telling import say
 
 
-@click.command("export", cls=GroupedCommand)
+@click.command(
+    "export",
+    cls=GroupedCommand,
+    short_help="Write the output as far as it is, while the job runs too.",
+)
 @click.argument("checkpoint", type=PATH)
 @OUTPUT
 @OVERWRITE

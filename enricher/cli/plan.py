@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from enricher.cli.options import JOB_OPTIONS, JSON, PATH, GroupedCommand, job_options
-from enricher.cli.telling import one_line, warn
+from enricher.cli.telling import one_line, tell, warn
 
 if TYPE_CHECKING:
     from enricher.api import Plan
 
 
-@click.command("plan", cls=GroupedCommand)
+@click.command(
+    "plan", cls=GroupedCommand, short_help="Say what `run` would do; never submits anything."
+)
 @click.argument("input", type=PATH)
 @JOB_OPTIONS
 @JSON
@@ -26,7 +28,7 @@ def command(as_json: bool, **given: Any) -> int:
     from enricher import api
 
     plan = api.plan(api.job_of(options), warn=warn)
-    click.echo(one_line(plan.to_json()) if as_json else "\n".join(_lines(plan)))
+    tell(one_line(plan.to_json()) if as_json else "\n".join(_lines(plan)))
     return 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from enricher.cli.telling import is_terminal, say
+from enricher.cli.telling import is_terminal, people, say
 
 if TYPE_CHECKING:
     from enricher.api import Summary
@@ -52,7 +52,7 @@ def _bar() -> "Iterator[Callable[[Summary], None]]":
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as progress:
+    with Progress(*columns, console=Console(file=people()), redirect_stdout=False) as progress:
         task = progress.add_task("asking what is free …", total=None)
 
         def show(summary: "Summary") -> None:

@@ -23,7 +23,11 @@ from enricher.cli.options import (
 from enricher.cli.work import work
 
 
-@click.command("resume", cls=GroupedCommand)
+@click.command(
+    "resume",
+    cls=GroupedCommand,
+    short_help="Go on with the job of a checkpoint, from any directory.",
+)
 @click.argument("checkpoint", type=PATH)
 @together(
     [

@@ -9,7 +9,11 @@ from enricher.cli.options import JOB_OPTIONS, JSON, PATH, SUMMARY_FILE, GroupedC
 from enricher.cli.work import work
 
 
-@click.command("run", cls=GroupedCommand)
+@click.command(
+    "run",
+    cls=GroupedCommand,
+    short_help="Enrich a file; the same command again goes on where it stopped.",
+)
 @click.argument("input", type=PATH)
 @JOB_OPTIONS
 @JSON

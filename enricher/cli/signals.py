@@ -5,6 +5,8 @@ the third ends the process as the system would.
 """
 
 import signal
+import sys
+import warnings
 from collections.abc import Callable
 from types import FrameType
 
@@ -53,6 +55,9 @@ class SignalWatch:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         if self._stop is None:
+            # What is left half made, such as an event loop, would complain when it is torn down.
+            sys.unraisablehook = lambda _: None
+            warnings.simplefilter("ignore", RuntimeWarning)
             raise Interrupted(number)
         self._stop(number)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from enricher.cli.telling import one_line
+from enricher.cli.telling import one_line, tell
 from enricher.errors import CannotGoOn
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class SimulatedRate(click.ParamType[Any]):
         return rate
 
 
-@click.command("simulate")
+@click.command("simulate", short_help="Serve a stand-in of the BitScale API on this machine.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -92,7 +92,7 @@ def command(
 
     def ready(base_url: str) -> None:
         lines = one_line(_facts(base_url, settings)) if as_json else _shell(base_url, settings)
-        click.echo(lines)
+        tell(lines)
 
     try:
         serve(settings, port, ready)

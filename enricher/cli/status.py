@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from enricher.cli.options import JOB_ID, JSON, PATH, GroupedCommand
-from enricher.cli.telling import one_line
+from enricher.cli.telling import one_line, tell
 
 
-@click.command("status", cls=GroupedCommand)
+@click.command(
+    "status", cls=GroupedCommand, short_help="Say where a job stands; safe while it runs."
+)
 @click.argument("checkpoint", type=PATH)
 @JOB_ID
 @JSON
@@ -23,8 +25,8 @@ def command(checkpoint: Path, job_id: str | None, as_json: bool) -> int:
 
     status = api.status(checkpoint, job_id=job_id)
     if as_json:
-        click.echo(one_line(status.summary.to_json()))
+        tell(one_line(status.summary.to_json()))
     else:
         lines = [*api.summary_lines(status.summary), *api.doubt_lines(status.doubts)]
-        click.echo("\n".join(lines))
+        tell("\n".join(lines))
     return 0

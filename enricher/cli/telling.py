@@ -1,11 +1,14 @@
 """What is told: lines for people on standard error, one JSON object on standard output."""
 
+import errno
 import json
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -18,13 +21,60 @@ if TYPE_CHECKING:
 _SUMMARY_BEGINS = b'{"schema"'
 
 
+class Listener:
+    """A standard stream that nobody may listen to any more.
+
+    A reader that has left or a terminal that was closed stops no job and changes no exit code:
+    from then on what is written goes nowhere. Only what was asked for (standard output) must not
+    be lost to a full disk.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._heard():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._heard():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # What is in the buffer must go somewhere, or the interpreter fails when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if self._stream is sys.stdout and error.errno not in (errno.EPIPE, errno.EIO):
+                raise OutputError(
+                    f"Standard output cannot be written: {error.strerror}.",
+                    mend="Send it to another place.",
+                ) from None
+
+
 def say(line: str) -> None:
     """One line for a person."""
-    click.echo(line, err=True)
+    click.echo(line, file=people())
 
 
 def warn(line: str) -> None:
-    click.secho(f"Note: {line}", err=True, fg="yellow")
+    click.secho(f"Note: {line}", file=people(), fg="yellow")
+
+
+def tell(text: str) -> None:
+    """What was asked for: it goes to standard output."""
+    click.echo(text, file=cast(TextIO, Listener(sys.stdout)))
+
+
+def people() -> TextIO:
+    """Standard error, where everything that people are told besides goes."""
+    return cast(TextIO, Listener(sys.stderr))
 
 
 def tell_summary(summary: "Summary", *, as_json: bool, summary_file: Path | None) -> int:
@@ -51,7 +101,7 @@ def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
 
 def tell_stop(signum: int, arguments: Sequence[str]) -> int:
     """Show that a signal ended the program before there was a job to stop."""
-    say("Stopped before anything was submitted.")
+    say("Stopped.")
     code = 128 + signum
     if _programs_listen(arguments):
         # Not by way of `api`: the signal may have come in the middle of importing it.
@@ -93,7 +143,7 @@ def check_summary_file(path: Path | None) -> None:
 
 
 def _say_error(error: EnricherError) -> None:
-    click.secho(f"Error: {error.message}", err=True, fg="red")
+    click.secho(f"Error: {error.message}", file=people(), fg="red")
     if error.mend:
         say(error.mend)
 
@@ -120,7 +170,7 @@ def _to_programs(summary: "Summary", as_json: bool, summary_file: Path | None) -
         except OSError as error:
             raise _no_summary(summary_file, error) from None
     if as_json:
-        click.echo(text)
+        tell(text)
 
 
 def _no_summary(path: Path, error: OSError) -> OutputError:

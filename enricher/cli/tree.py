@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from enricher.cli.signals import Interrupted
-from enricher.cli.telling import say, tell_error, tell_stop
+from enricher.cli.telling import say, tell, tell_error, tell_stop
 from enricher.errors import EnricherError, UsageError
 
 COMMANDS = {
@@ -39,9 +39,12 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        click.echo(f"enricher {version('enricher')}")
+        try:
+            tell(f"enricher {version('enricher')}")
+        except PackageNotFoundError:
+            tell("enricher, run from a checkout that is not installed")
         ctx.exit()
 
 

@@ -11,6 +11,7 @@ from enricher.cli.telling import check_summary_file, say, signal_name, tell_summ
 if TYPE_CHECKING:
     from enricher.api import Hooks, Stop, Summary
 
+
 def work(job: "Callable[[Hooks], Summary]", *, as_json: bool, summary_file: Path | None) -> int:
     """Run `job` with what a terminal gives it, and return the exit code."""
     check_summary_file(summary_file)
@@ -25,7 +26,7 @@ def attended(job: "Callable[[Hooks], Summary]") -> "Summary":
         with shown_progress() as progress:
             return job(Hooks(warn=warn, progress=progress, ready=_deliver_signals))
     finally:
-        watch.deliver_to(None)
+        watch.deliver_to(lambda _: None)  # it ends by itself; what became of it is still told
 
 
 def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
@@ -34,16 +35,19 @@ def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
     from enricher.api import Stop, StopCode
 
     loop = asyncio.get_running_loop()
-    seen: list[int] = []
+    heard: list[int] = []
 
     def received(number: int) -> None:
+        if not loop.is_closed():  # closed: the job ends at this very moment
+            loop.call_soon_threadsafe(obey, number)
+
+    def obey(number: int) -> None:
         name = signal_name(number)
-        seen.append(number)
-        if len(seen) == 1:
+        heard.append(number)
+        if len(heard) == 1:
             say(f"{name}: stopping; waiting for the answers to what was sent (again: do not wait)")
         else:
             say(f"{name}: waiting no more; what has no answer is in doubt")
-        reason = Stop(StopCode.SIGNAL, f"stopped by {name}", number)
-        loop.call_soon_threadsafe(stop, reason)
+        stop(Stop(StopCode.SIGNAL, f"stopped by {name}", number))
 
     watch.deliver_to(received)

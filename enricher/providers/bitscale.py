@@ -7,7 +7,7 @@ errors are told by their `code` where it is known and by the HTTP status where i
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from enricher.errors import ProviderRefused
@@ -56,6 +56,9 @@ their mends."""
 _RUNNABLE = frozenset({"enrichment", "formula", "merge"})
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
+_LEAST_KEY = 8
+"""A key of so many characters is blackened where the server's words on an error repeat it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -93,11 +96,11 @@ class BitScale:
         contract = await ask(lambda: self._fetch(f"{grid_path}/curl", params))
         _check_source(self._target.source, grid)
         return Briefing(
-            account=str(workspace.get("id", "")),
+            account=str(workspace.get("id") or ""),
             labels=_labels_of(contract),
             outputs=tuple(o for o in announced if self._asked is None or o.id in self._asked),
             asked=self._asked,
-            title=str(grid.get("name", "")),
+            title=str(grid.get("name") or ""),
             credits=_credits_of(workspace),
             remarks=_remarks_of(grid),
         )
@@ -150,8 +153,13 @@ class BitScale:
         if not isinstance(answer, Answer):
             return Reply(answer)
         signal = rate_signal(answer)
+        if answer.status >= 400 and len(carried) >= _LEAST_KEY:
+            blackened = answer.body.replace(carried.encode("ascii"), b"***")
+            answer = replace(answer, body=blackened)
         body = answer.json()
-        if answer.status == 401:
+        if answer.status == 401 or (
+            answer.status >= 400 and parsed_error(body)[0] == "INVALID_API_KEY"
+        ):
             return Reply(self._key_rejected(carried, body), signal)
         return Reply(_of_any(answer, body) or meaning(answer, body), signal)
 
@@ -175,6 +183,8 @@ def _of_any(answer: Answer, body: Json) -> Verdict | None:
             f"HTTP_{status}",
             "the server redirects; redirects are never followed: they may carry the key away",
         )
+    if status < 400:
+        return None
     if status == 402 or "CREDIT" in code.upper():
         return JobStops(code or f"HTTP_{status}", message or "the server asks for payment")
     if code in STOPPING_CODES:
@@ -230,7 +240,7 @@ def _of_run(body: Json) -> Verdict:
     if status == "failed":
         code, message = parsed_error(body)
         return RunFailed(code or "RUN_FAILED", message or str(body.get("message") or ""))
-    return StillRunning("" if status == "running" else f"unknown status {status!r}")
+    return StillRunning("" if status == "running" else f"unknown status {status[:40]!r}")
 
 
 def _done(outputs: Json) -> Verdict:

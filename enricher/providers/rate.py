@@ -9,13 +9,19 @@ from enricher.verdicts import RateSignal
 LONGEST_WAIT = 3600.0
 """Seconds. A server that asks for more is asked again after an hour."""
 
+UNREADABLE_WAIT = 1.0
+"""Seconds to wait where `Retry-After` is there and says nothing: a wait was asked for."""
+
 
 def rate_signal(answer: Answer) -> RateSignal:
-    """Read `X-RateLimit-Limit` and `Retry-After` (BitScale section 3; RFC 9110, 10.2.3)."""
+    """Read `X-RateLimit-Limit` and `Retry-After` (BitScale section 3; RFC 9110, 10.2.3).
+
+    On a success `Retry-After` would be about that one request, and holds nobody.
+    """
     limit = _number(answer.headers.get("x-ratelimit-limit", ""))
     return RateSignal(
         limit=limit if limit else None,
-        retry_after=_retry_after(answer),
+        retry_after=_retry_after(answer) if answer.status >= 400 else None,
         limited=answer.status == 429,
     )
 
@@ -27,14 +33,14 @@ def _retry_after(answer: Answer) -> float | None:
     seconds = _number(text)
     if seconds is None:
         seconds = _until(text, answer.headers.get("date", ""))
-    return None if seconds is None else min(seconds, LONGEST_WAIT)
+    return UNREADABLE_WAIT if seconds is None else min(seconds, LONGEST_WAIT)
 
 
 def _until(date: str, server_now: str) -> float | None:
     """Seconds to a date by the server's own clock: ours may be wrong."""
     try:
         wait = parsedate_to_datetime(date) - parsedate_to_datetime(server_now)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, wait.total_seconds())
 

@@ -1,7 +1,7 @@
 """The only user of HTTP: one exchange, and the one question that money hangs on: was it sent?
 
 A request counts as sent from the moment its head is handed to the connection (the trace event
-`send_request_headers.started`). A failure before that (name, connect, TLS, waiting for a
+`send_request_headers.started`). A failure before that (name, connect, proxy, TLS, waiting for a
 connection) has cost nothing and may be repeated; a failure after it may have been processed.
 """
 
@@ -78,6 +78,7 @@ class Transport:
             limits=limits,
             timeout=None,
             follow_redirects=False,
+            mounts={"http://": None},  # loopback only: a proxy could not reach it
             transport=_over(network, limits) if network else None,
         )
 
@@ -104,13 +105,15 @@ class Transport:
         deadline: float,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
-    ) -> Answer | NotSent | MaybeSent:
+    ) -> Answer | NotSent | MaybeSent | Malformed:
         """Send one request and read its whole answer within `deadline` seconds."""
         sent = False
 
-        async def trace(event: str, _info: Mapping[str, Any]) -> None:
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
             nonlocal sent
-            sent = sent or event.endswith("send_request_headers.started")
+            if event.endswith("send_request_headers.started"):
+                # Through a proxy a request for the tunnel goes ahead: it is not ours.
+                sent = sent or info["request"].method != b"CONNECT"
 
         request = self._client.build_request(
             method,
@@ -129,14 +132,14 @@ class Transport:
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return MaybeSent(reason) if sent else NotSent(reason)
 
-    async def _answer(self, request: httpx2.Request) -> Answer | MaybeSent:
+    async def _answer(self, request: httpx2.Request) -> Answer | Malformed:
         response = await self._client.send(request, stream=True)
         try:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
-                    return MaybeSent(f"the answer is larger than {LARGEST_ANSWER} bytes")
+                    return Malformed(f"the answer is larger than {LARGEST_ANSWER} bytes")
         finally:
             await response.aclose()
         headers = {name.lower(): value for name, value in response.headers.items()}

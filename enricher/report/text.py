@@ -1,5 +1,6 @@
 """The same for people: short lines for a terminal."""
 
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def summary_lines(summary: Summary) -> list[str]:
     )
     credits = summary.credits
     if credits.before is not None and credits.after is not None:
-        lines.append(f"  credits     {credits.before:g} before, {credits.after:g} now")
+        lines.append(f"  credits     {credits.before:.12g} before, {credits.after:.12g} now")
     if summary.seconds is not None:
         lines.append(f"  time        {duration(summary.seconds)}")
     lines += [f"  output      {summary.output}", f"  checkpoint  {summary.checkpoint}"]
@@ -55,10 +56,11 @@ def summary_lines(summary: Summary) -> list[str]:
 
 
 def _next_command(summary: Summary) -> str:
+    checkpoint = shlex.quote(summary.checkpoint or "")
     if summary.outcome in (JobOutcome.STOPPED, JobOutcome.INTERRUPTED):
-        return f"Go on with:  enricher resume {summary.checkpoint}"
+        return f"Go on with:  enricher resume {checkpoint}"
     if summary.rows.in_doubt:
-        return f"See the doubts with:  enricher status {summary.checkpoint}"
+        return f"See the doubts with:  enricher status {checkpoint}"
     return ""
 
 

@@ -1,0 +1,439 @@
+"""One exchange: what came back, and whether the request left. Over a network in memory, where
+time is free, and over real sockets, where nothing is pretended."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from enricher.providers.transport import LARGEST_ANSWER, Answer, Transport
+from enricher.simulator import Settings, Workspace
+from enricher.verdicts import Malformed, MaybeSent, NotSent
+from tests.support import virtual
+from tests.support.network import BASE_URL, Canned, SimulatedNetwork, Trouble
+
+DEADLINE = 30.0
+
+
+def exchanged(*, script=lambda _: None, refuse=False, times=1, connections=10, **request):
+    """The last of so many exchanges one after the other, the network, and the seconds it took."""
+    network = SimulatedNetwork(Workspace(Settings(rate=None), BASE_URL), script=script)
+    network.refuse_connections = refuse
+
+    async def work():
+        async with Transport(BASE_URL, connections=connections, network=network) as transport:
+            for _ in range(times - 1):
+                await exchange(transport, **request)
+            began = asyncio.get_running_loop().time()
+            result = await exchange(transport, **request)
+            return result, network, asyncio.get_running_loop().time() - began
+
+    return virtual.run(work())
+
+
+async def exchange(transport, method="GET", path="/workspace", deadline=DEADLINE, **more):
+    headers = more.pop("headers", {})
+    return await transport.exchange(method, path, headers=headers, deadline=deadline, **more)
+
+
+# --- what came back ---------------------------------------------------------------------------
+
+
+def test_an_answer_is_its_status_its_headers_and_its_body():
+    canned = Canned(418, b'{"a": 1}', (("X-RateLimit-Limit", "5"), ("Retry-After", "2")))
+    answer, _, _ = exchanged(script=lambda _: canned)
+    assert (answer.status, answer.body, answer.json()) == (418, b'{"a": 1}', {"a": 1})
+    assert answer.headers["x-ratelimit-limit"] == "5"
+    assert answer.headers["retry-after"] == "2"
+
+
+def test_a_request_arrives_as_it_was_given():
+    _, network, _ = exchanged(
+        method="POST",
+        path="/grids/g-1/run",
+        headers={"X-API-KEY": "sk-1"},
+        params={"output_columns": "a,b c&d"},
+        content=b'{"x": 1}',
+    )
+    [sent] = network.arrived
+    assert (sent.request.method, sent.request.path) == ("POST", "/grids/g-1/run")
+    assert sent.request.query == {"output_columns": "a,b c&d"}
+    assert sent.request.headers["x-api-key"] == "sk-1"
+    assert sent.request.body == b'{"x": 1}'
+
+
+def test_a_connection_is_kept_for_the_next_request():
+    connects = []
+
+    class CountingNetwork(SimulatedNetwork):
+        async def connect_tcp(self, *args, **more):
+            connects.append(1)
+            return await super().connect_tcp(*args, **more)
+
+    network = CountingNetwork(Workspace(Settings(rate=None), BASE_URL))
+
+    async def work():
+        async with Transport(BASE_URL + "/", network=network) as transport:
+            for _ in range(5):
+                await exchange(transport)
+
+    virtual.run(work())
+    assert (len(connects), len(network.arrived)) == (1, 5)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_answer_and_is_not_followed(status):
+    elsewhere = Canned(status, b"", (("Location", "http://elsewhere.example/api/v1/workspace"),))
+    answer, network, _ = exchanged(script=lambda _: elsewhere)
+    assert answer.status == status
+    assert [sent.request.headers["host"] for sent in network.arrived] == ["simulator"]
+
+
+def packed(body):
+    return Canned(200, gzip.compress(body), (("Content-Encoding", "gzip"),))
+
+
+def test_an_answer_may_be_compressed():
+    answer, _, _ = exchanged(script=lambda _: packed(b'{"a": "b"}'))
+    assert answer.json() == {"a": "b"}
+
+
+def test_an_answer_that_cannot_be_unpacked_may_have_cost_something():
+    broken = Canned(200, b"no gzip", (("Content-Encoding", "gzip"),))
+    result, _, _ = exchanged(script=lambda _: broken)
+    assert isinstance(result, MaybeSent)
+
+
+LARGE = b'"' + b"x" * (LARGEST_ANSWER - 2) + b'"'
+
+
+@pytest.mark.parametrize("canned", [Canned(200, LARGE), packed(LARGE)])
+def test_the_largest_answer_is_taken_whole(canned):
+    answer, _, _ = exchanged(script=lambda _: canned)
+    assert len(answer.json()) == LARGEST_ANSWER - 2
+
+
+@pytest.mark.parametrize("canned", [Canned(200, LARGE + b" "), packed(LARGE * 20)])
+def test_an_answer_that_is_too_large_is_no_answer(canned):
+    result, _, _ = exchanged(script=lambda _: canned)
+    assert result == Malformed("the answer is larger than 8388608 bytes")
+
+
+# --- JSON that does no harm -------------------------------------------------------------------
+
+
+def parsed(body):
+    return Answer(200, {}, body).json()
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": [1, 2.5, null, true, "\\u00e9"]}', {"a": [1, 2.5, None, True, "é"]}),
+        (b" [] \n", []),
+        (b'"\\ud83c\\udfe2"', "🏢"),
+        (b"1" * 4000, int("1" * 4000)),
+        (b"12345678901234567890123", 12345678901234567890123),
+        (b'"\\u0000"', "\0"),
+        (b"[" * 500 + b"]" * 500, None),
+    ],
+)
+def test_json_is_read(body, value):
+    result = parsed(body)
+    assert not isinstance(result, Malformed)
+    assert value is None or result == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b'{"a": 1',
+        b"{} {}",
+        b"\xff\xfe{}",
+        b'"\xe9"',
+        b"NaN",
+        b'{"a": -Infinity}',
+        b"[1e999]",
+        b"1" * 5000,
+        b'"\\ud800"',
+        b'{"\\udfff": 1}',
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_what_is_no_json_that_can_be_kept_is_malformed(body):
+    assert isinstance(parsed(body), Malformed)
+
+
+# --- was it sent? -----------------------------------------------------------------------------
+
+
+def test_a_refused_connection_has_sent_nothing():
+    result, network, _ = exchanged(refuse=True)
+    assert isinstance(result, NotSent)
+    assert "connection refused" in result.reason
+    assert network.arrived == []
+
+
+@pytest.mark.parametrize("trouble", [Trouble.LOST_BEFORE, Trouble.LOST_AFTER, Trouble.CUT])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_connection_that_breaks_after_the_head_may_have_sent_the_request(trouble, times):
+    """Also on a connection that was good before."""
+    seen: list[int] = []
+
+    def script(_):
+        seen.append(1)
+        return trouble if len(seen) == times else None
+
+    result, network, took = exchanged(script=script, times=times)
+    assert isinstance(result, MaybeSent)
+    assert len(network.arrived) == times
+    assert took < 1
+
+
+def test_no_answer_within_the_deadline_may_have_sent_the_request():
+    result, _, took = exchanged(script=lambda _: Trouble.HANG, deadline=30)
+    assert result == MaybeSent("no complete answer within 30 s")
+    assert took == pytest.approx(30, abs=0.01)
+
+
+def test_a_deadline_that_ends_while_waiting_for_a_connection_has_sent_nothing():
+    network = SimulatedNetwork(Workspace(Settings(rate=None), BASE_URL))
+    network.script = lambda _: Trouble.HANG
+
+    async def work():
+        async with Transport(BASE_URL, connections=1, network=network) as transport:
+            first = asyncio.create_task(exchange(transport, deadline=60))
+            await asyncio.sleep(1)
+            second = await exchange(transport, deadline=5)
+            return await first, second
+
+    first, second = virtual.run(work())
+    assert isinstance(first, MaybeSent)
+    assert second == NotSent("no complete answer within 5 s")
+    assert len(network.arrived) == 1
+
+
+def test_a_deadline_that_ends_while_connecting_has_sent_nothing():
+    network = SimulatedNetwork(Workspace(Settings(rate=None), BASE_URL), latency=100)
+
+    async def work():
+        async with Transport(BASE_URL, network=network) as transport:
+            return await exchange(transport, deadline=10)
+
+    assert virtual.run(work()) == NotSent("no complete answer within 10 s")
+
+
+def test_one_who_cancels_an_exchange_gets_the_cancellation():
+    network = SimulatedNetwork(Workspace(Settings(rate=None), BASE_URL))
+    network.script = lambda _: Trouble.HANG
+
+    async def work():
+        async with Transport(BASE_URL, network=network) as transport:
+            task = asyncio.create_task(exchange(transport))
+            await asyncio.sleep(1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    virtual.run(work())
+
+
+# --- over real sockets ------------------------------------------------------------------------
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def request_of(reader):
+    """The head of a request; nothing if the client left."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        return await reader.readuntil(b"\r\n\r\n")
+    return b""
+
+
+@asynccontextmanager
+async def listening(serve: Serve):
+    """A server that treats every connection as `serve` does; gives its port."""
+
+    connections: set[asyncio.Task] = set()
+
+    async def treat(reader, writer):
+        with suppress(ConnectionError):
+            await serve(reader, writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def accept(reader, writer):
+        connections.add(asyncio.create_task(treat(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    await asyncio.gather(*connections)
+
+
+def over_a_socket(serve, times=1, deadline=5.0):
+    """What each of so many exchanges with such a server brings."""
+
+    async def work():
+        async with (
+            listening(serve) as port,
+            Transport(f"http://127.0.0.1:{port}/api/v1") as transport,
+        ):
+            return [await exchange(transport, deadline=deadline) for _ in range(times)]
+
+    return asyncio.run(work())
+
+
+def test_over_a_socket_answers_come_back():
+    async def serve(reader, writer):
+        while await request_of(reader):
+            writer.write(OK)
+
+    results = over_a_socket(serve, times=3)
+    assert [result.body for result in results] == [b"{}"] * 3
+
+
+def test_over_a_socket_nobody_listens():
+    async def work():
+        async with listening(lambda *_: asyncio.sleep(0)) as port:
+            pass
+        async with Transport(f"http://127.0.0.1:{port}") as transport:
+            return await exchange(transport)
+
+    assert isinstance(asyncio.run(work()), NotSent)
+
+
+def test_over_a_socket_the_server_accepts_and_closes():
+    async def serve(reader, writer):
+        await request_of(reader)
+
+    [result] = over_a_socket(serve)
+    assert isinstance(result, MaybeSent)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    ],
+)
+def test_over_a_socket_the_answer_hangs(part):
+    async def serve(reader, writer):
+        await request_of(reader)
+        writer.write(part)
+        await reader.read()
+
+    [result] = over_a_socket(serve, deadline=0.02)
+    assert result == MaybeSent("no complete answer within 0.02 s")
+
+
+@pytest.mark.parametrize(
+    "part", [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"SSH-2.0-OpenSSH\r\n", b"\0" * 50]
+)
+def test_over_a_socket_the_answer_is_cut_or_is_no_http(part):
+    async def serve(reader, writer):
+        await request_of(reader)
+        writer.write(part)
+
+    [result] = over_a_socket(serve)
+    assert isinstance(result, MaybeSent)
+
+
+def test_over_a_socket_an_idle_connection_that_the_server_closed_is_not_used_again():
+    """A request on it would be lost, and perhaps paid: the next one takes a new connection."""
+    heads = []
+    closed = asyncio.Event()
+
+    async def serve(reader, writer):
+        heads.append(await request_of(reader))
+        writer.write(OK)
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    async def work():
+        async with listening(serve) as port, Transport(f"http://127.0.0.1:{port}") as transport:
+            for _ in range(3):
+                yield await exchange(transport)
+                await closed.wait()
+                closed.clear()
+
+    async def results():
+        return [type(result) async for result in work()]
+
+    assert asyncio.run(results()) == [Answer] * 3
+    assert len(heads) == 3
+
+
+def test_no_proxy_stands_between_us_and_our_own_machine(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+    async def serve(reader, writer):
+        while await request_of(reader):
+            writer.write(OK)
+
+    [result] = over_a_socket(serve)
+    assert isinstance(result, Answer)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", b""])
+def test_a_proxy_that_makes_no_tunnel_has_sent_nothing(monkeypatch, answer):
+    heads = []
+
+    async def serve(reader, writer):
+        heads.append(await request_of(reader))
+        writer.write(answer)
+
+    async def work():
+        async with listening(serve) as port:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+            async with Transport("https://api.bitscale.ai/api/v1") as transport:
+                return await exchange(transport, headers={"X-API-KEY": "sk-secret"})
+
+    assert isinstance(asyncio.run(work()), NotSent)
+    assert heads[0].startswith(b"CONNECT api.bitscale.ai:443")
+    assert b"sk-secret" not in heads[0]
+
+
+def test_a_server_that_speaks_no_tls_has_got_nothing():
+    seen = []
+
+    async def serve(reader, writer):
+        seen.append(await reader.read(1000))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async def work():
+        async with (
+            listening(serve) as port,
+            Transport(f"https://127.0.0.1:{port}") as transport,
+        ):
+            return await exchange(transport, headers={"X-API-KEY": "sk-secret"})
+
+    assert isinstance(asyncio.run(work()), NotSent)
+    assert b"sk-secret" not in seen[0]
+
+
+def test_errors_do_not_show_what_was_sent():
+    async def serve(reader, writer):
+        await request_of(reader)
+
+    async def work():
+        async with listening(serve) as port, Transport(f"http://127.0.0.1:{port}") as transport:
+            return await exchange(
+                transport, headers={"X-API-KEY": "sk-secret"}, content=json.dumps({}).encode()
+            )
+
+    assert "sk-secret" not in repr(asyncio.run(work()))
