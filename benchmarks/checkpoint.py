@@ -15,6 +15,7 @@ import hashlib
 import sqlite3
 import statistics
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -37,17 +38,19 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each measurement of speed")
     options = parser.parse_args()
-    print(f"{'what':44}{'figure':>14}")
+    print(f"{'what':48}{'figure':>14}")
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         folder = Path(name)
         _commits_alone(folder / "alone.db", options.seconds)
         for writers in (1, 10, 100, 1000):
             _commits_in_groups(folder / f"{writers}.db", writers, options.seconds)
+        with _another_busy_thread():
+            _commits_in_groups(folder / "busy.db", 100, options.seconds, "while a thread computes")
         _sizes(folder / "items.db", options.items)
 
 
 def _told(what: str, figure: float, unit: str = "", digits: int = 0) -> None:
-    print(f"{what:44}{figure:14,.{digits}f} {unit}", flush=True)
+    print(f"{what:48}{figure:14,.{digits}f} {unit}", flush=True)
 
 
 @contextmanager
@@ -88,7 +91,26 @@ def _commits_alone(path: Path, seconds: float) -> None:
     _told("  slowest", max(took) * 1000, "ms", 1)
 
 
-def _commits_in_groups(path: Path, writers: int, seconds: float) -> None:
+@contextmanager
+def _another_busy_thread() -> Iterator[None]:
+    """As when the input is read at the same time: the writer has to wait for the interpreter."""
+    done = threading.Event()
+
+    def compute() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _commits_in_groups(path: Path, writers: int, seconds: float, remark: str = "at once") -> None:
     with _writing(path) as store, ThreadPoolExecutor(1) as executor:
         transactions = 0
 
@@ -101,7 +123,7 @@ def _commits_in_groups(path: Path, writers: int, seconds: float) -> None:
         began = time.perf_counter()
         events = asyncio.run(_write_together(journal.write, writers, began + seconds))
         passed = time.perf_counter() - began
-    _told(f"events awaited by {writers} writers at once", events / passed, "/s")
+    _told(f"events awaited by {writers} writers {remark}", events / passed, "/s")
     _told("  events a transaction", events / transactions, digits=1)
 
 

@@ -35,7 +35,7 @@ from enricher.model import (
     Warn,
     Withdrew,
 )
-from enricher.pace import Backoff, Breaker, Permits
+from enricher.pace import Backoff, Breaker, Permit, Permits
 from enricher.providers.base import Provider
 from enricher.reactions import (
     Again,
@@ -200,8 +200,7 @@ class Engine:
                 return
             self._prepare()
             if self._is_due():
-                await self._tools.gate.acquire()
-                self._send()
+                self._send(await self._tools.gate.acquire())
             else:
                 await self._wait()
 
@@ -236,20 +235,24 @@ class Engine:
         self._schedule.one_at_a_time = self._tools.breaker.is_trying
         return self._schedule.is_due(now)
 
-    def _send(self) -> None:
+    def _send(self, permit: Permit) -> None:
         """Send what is next at this very moment: the gate has just allowed one request."""
         now = self._loop.time()
         if self._tools.breaker.is_open:
             if not self._probing:
                 self._probing = True
-                self._requests.add(self._started(self._probe(now)))
+                self._requests.add(self._started(self._probe(now, permit)))
+            else:
+                permit.close()
             return
         match self._schedule.next(now):
             case Submit(item):
                 self._schedule.sent(item.key, now)
-                self._requests.add(self._started(self._submit(item, now)))
+                self._requests.add(self._started(self._submit(item, now, permit)))
             case Look(run):
-                self._requests.add(self._started(self._look(run, now)))
+                self._requests.add(self._started(self._look(run, now, permit)))
+            case None:
+                permit.close()
 
     async def _wait(self) -> None:
         """Wait for something to happen, or for the next thing that is due by itself."""
@@ -271,13 +274,15 @@ class Engine:
 
     # --- one request -------------------------------------------------------------------------
 
-    async def _submit(self, item: Item, sent_at: float) -> None:
+    async def _submit(self, item: Item, sent_at: float, permit: Permit) -> None:
         try:
-            reply = await self._tools.provider.submit(item.inputs)
+            reply = await self._tools.provider.submit(item.inputs, permit.sent)
         except asyncio.CancelledError:
             self._counts.submit += 1
             self._journal.post(Doubted(item.key, "stopped before the answer came"))
             raise
+        finally:
+            permit.close()
         self._schedule.answered(item.key, self._loop.time())
         self._learn("submit", reply, sent_at)
         self._counts.submit += not isinstance(reply.verdict, NotSent)
@@ -295,8 +300,9 @@ class Engine:
             heapq.heappush(self._taken_back, (due, next(self._order), item))
         self._heed(reaction)
 
-    async def _look(self, run: Run, sent_at: float) -> None:
-        reply = await self._tools.provider.look(run.run_id)
+    async def _look(self, run: Run, sent_at: float, permit: Permit) -> None:
+        reply = await self._tools.provider.look(run.run_id, permit.sent)
+        permit.close()
         self._learn("look", reply, sent_at)
         self._counts.poll += not isinstance(reply.verdict, NotSent)
         now = self._loop.time()
@@ -317,8 +323,9 @@ class Engine:
             self._close(reaction.event)
         self._heed(reaction)
 
-    async def _probe(self, sent_at: float) -> None:
-        reply = await self._tools.provider.probe()
+    async def _probe(self, sent_at: float, permit: Permit) -> None:
+        reply = await self._tools.provider.probe(permit.sent)
+        permit.close()
         self._counts.other += not isinstance(reply.verdict, NotSent)
         self._probing = False
         self._tools.gate.observe(reply.signal, sent_at)

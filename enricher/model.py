@@ -307,6 +307,14 @@ class Fingerprint:
     inode: int
 
 
+OnSent = Callable[[], None]
+"""Called at the moment when a request leaves this machine."""
+
+
+def unheard() -> None:
+    """An `OnSent` for requests whose moment nobody counts."""
+
+
 Warn = Callable[[str], None]
 """Takes one line for a person."""
 

@@ -19,7 +19,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from enricher.model import Warn
+from enricher.model import OnSent, Warn
 from enricher.verdicts import Malformed, MaybeSent, NotSent, RateSignal, Refused, Reply
 
 DEFAULT_RATE = 5.0
@@ -50,9 +50,19 @@ class Permits(Protocol):
     @property
     def rate(self) -> float: ...
 
-    async def acquire(self) -> None: ...
+    async def acquire(self) -> "Permit": ...
 
     def observe(self, signal: RateSignal, sent_at: float) -> None: ...
+
+
+class Permit(Protocol):
+    """Permission for one request."""
+
+    def sent(self) -> None:
+        """The request leaves now."""
+
+    def close(self) -> None:
+        """The request is over; if it never left, its place is free again."""
 
 
 class Gate:
@@ -81,6 +91,8 @@ class Gate:
         self._paused_until = 0.0
         self._warned_of: set[float] = set()
         self._sends = deque[float]()
+        self._unsent: set[GatePermit] = set()
+        self._freed = asyncio.Event()
         self._set_rate(rate)
         if math.isfinite(rate):
             self.pause(self._loop.time() + self._span + self._margin)
@@ -90,8 +102,12 @@ class Gate:
         """Requests a second that are allowed now; `math.inf` for no limit."""
         return self._rate
 
-    async def acquire(self) -> None:
-        """Return at the moment when one request may leave; it must be sent before any `await`."""
+    async def acquire(self) -> "GatePermit":
+        """Return at the moment when one request may leave; begin it before any `await`.
+
+        What counts is when it leaves: a new connection may take longer to be made than the margin
+        is. Until then its place is taken, whenever that will be.
+        """
         async with self._turn:
             await self._until_allowed()
             while self._spacing is not None:
@@ -99,14 +115,27 @@ class Gate:
                 if self._allowed_at() <= self._loop.time():
                     break
                 await self._until_allowed()  # a pause came in between: take a new place after it
-            self._log(self._loop.time())
+            permit = GatePermit(self)
+            self._unsent.add(permit)
+            return permit
 
     async def _until_allowed(self) -> None:
-        while True:
-            wait = self._allowed_at() - self._loop.time()
-            if wait <= 0:
-                return
-            await asyncio.sleep(wait)
+        while (at := self._allowed_at()) > self._loop.time():
+            try:
+                async with asyncio.timeout_at(None if math.isinf(at) else at):
+                    await self._freed.wait()
+            except TimeoutError:
+                pass
+
+    def settle(self, permit: "GatePermit", *, sent: bool) -> None:
+        """`permit` is used, or given back."""
+        if permit not in self._unsent:
+            return
+        self._unsent.discard(permit)
+        if sent:
+            self._log(self._loop.time())
+        self._freed.set()
+        self._freed = asyncio.Event()
 
     def observe(self, signal: RateSignal, sent_at: float) -> None:
         """Learn from an answer to a request that was sent at `sent_at`."""
@@ -152,9 +181,12 @@ class Gate:
             self._sends.popleft()
 
     def _allowed_at(self) -> float:
-        if len(self._sends) < self._in_a_window:
+        places = self._in_a_window - len(self._unsent)
+        if places <= 0:
+            return math.inf
+        if len(self._sends) < places:
             return self._paused_until
-        window_frees = self._sends[-self._in_a_window] + self._span + self._narrowed()
+        window_frees = self._sends[-places] + self._span + self._narrowed()
         return max(window_frees, self._paused_until)
 
     def _narrowed(self) -> float:
@@ -173,6 +205,19 @@ class Gate:
             return
         self._widened_at = now
         self._margin = min(MOST_MARGIN, self._narrowed() + MARGIN_STEP)
+
+
+class GatePermit:
+    """A place in the rate of a `Gate`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def sent(self) -> None:
+        self._gate.settle(self, sent=True)
+
+    def close(self) -> None:
+        self._gate.settle(self, sent=False)
 
 
 class Backoff:
@@ -259,7 +304,7 @@ class Breaker:
 
 async def patiently(
     gate: Permits,
-    request: Callable[[], Awaitable[Reply]],
+    request: Callable[[OnSent], Awaitable[Reply]],
     *,
     patience: float,
     on_fault: Callable[[Reply], None],
@@ -274,9 +319,12 @@ async def patiently(
     began = loop.time()
 
     async def once() -> Reply:
-        await gate.acquire()
+        permit = await gate.acquire()
         sent_at = loop.time()
-        reply = await request()
+        try:
+            reply = await request(permit.sent)
+        finally:
+            permit.close()
         gate.observe(reply.signal, sent_at)
         return reply
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from enricher.errors import ProviderRefused, ServerGone
-from enricher.model import RequestCounts, Warn
+from enricher.model import OnSent, RequestCounts, Warn
 from enricher.pace import Permits, patiently
 from enricher.providers.base import Ask
 from enricher.verdicts import (
@@ -30,9 +30,9 @@ def asker(gate: Permits, patience: float, counts: RequestCounts, warn: Warn) -> 
             told.add(reason)
             warn(f"the server does not answer ({reason}); trying for {patience / 60:.0f} minutes")
 
-    async def ask(request: Callable[[], Awaitable[Reply]]) -> Mapping[str, Any]:
-        async def counted() -> Reply:
-            reply = await request()
+    async def ask(request: Callable[[OnSent], Awaitable[Reply]]) -> Mapping[str, Any]:
+        async def counted(on_sent: OnSent) -> Reply:
+            reply = await request(on_sent)
             counts.other += not isinstance(reply.verdict, NotSent)
             counts.rate_limited += reply.signal.limited
             return reply

@@ -35,7 +35,7 @@ async def sends(gate, count):
     """The times of so many sends, by someone who is always busy."""
     times = []
     for _ in range(count):
-        await gate.acquire()
+        (await gate.acquire()).sent()
         times.append(now())
     return times
 
@@ -102,7 +102,7 @@ class Log:
 
     async def send(self, count):
         for _ in range(count):
-            await self.gate.acquire()
+            (await self.gate.acquire()).sent()
             self.entries.append((now(), self.gate.rate))
 
     def check(self):
@@ -190,7 +190,7 @@ def test_one_who_gives_up_waiting_holds_nobody():
         await asyncio.sleep(0.5)
         for task in waiting[:2]:
             task.cancel()
-        await waiting[2]
+        (await waiting[2]).sent()
         return now(), await sends(gate, 10)
 
     first, times = virtual.run(work())
@@ -262,7 +262,7 @@ def rate_over(gate, seconds=20):
         await sends(gate, 2 * max(1, math.ceil(gate.rate)))
         began, count = now(), 0
         while now() < began + seconds:
-            await gate.acquire()
+            (await gate.acquire()).sent()
             count += 1
         return count / (now() - began)
 
@@ -536,6 +536,43 @@ def test_the_patience_begins_with_the_outage_not_with_an_old_fault():
     assert breaker.is_given_up(5121)
 
 
+# --- when a request really leaves --------------------------------------------------------------
+
+
+def test_a_request_that_leaves_late_counts_from_when_it_leaves():
+    async def late(gate, delay, times):
+        permit = await gate.acquire()
+        await asyncio.sleep(delay)
+        permit.sent()
+        times.append(now())
+
+    async def work():
+        gate = Gate(5)
+        times: list[float] = []
+        async with asyncio.TaskGroup() as tasks:
+            for n in range(60):  # every seventh makes a new connection first
+                tasks.create_task(late(gate, 0.4 if n % 7 == 0 else 0.0, times))
+        return sorted(times)
+
+    assert most_in_a_second(virtual.run(work())) <= 5
+
+
+def test_a_request_that_does_not_leave_holds_its_place_until_it_is_over():
+    async def work():
+        gate = Gate(2)
+        stuck = [await gate.acquire() for _ in range(2)]
+        waiting = asyncio.create_task(gate.acquire())
+        await asyncio.sleep(30)
+        held = not waiting.done()
+        stuck[0].close()
+        (await waiting).sent()
+        return held, now()
+
+    held, allowed_at = virtual.run(work())
+    assert held
+    assert allowed_at <= 32.5
+
+
 # --- questions that cost nothing -------------------------------------------------------------
 
 FAULTS = [NotSent("refused"), MaybeSent("reset"), Malformed("<html>"), Refused()]
@@ -547,7 +584,8 @@ def asked(replies, patience=900.0, rate=5.0):
     faults: list[Reply] = []
     times: list[float] = []
 
-    async def request():
+    async def request(on_sent):
+        on_sent()
         times.append(now())
         return replies[min(len(times), len(replies)) - 1]
 

@@ -37,7 +37,8 @@ class Asked:
         self.error: Exception | None = None
         left = list(replies)
 
-        async def request():
+        async def request(on_sent):
+            on_sent()
             return left.pop(0) if len(left) > 1 else left[0]
 
         async def work():

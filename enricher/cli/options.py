@@ -8,7 +8,8 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)
+"""Nothing is looked at while the command line is parsed: what a file is like is no wrong usage."""
 
 
 class Pair(click.ParamType[Any]):

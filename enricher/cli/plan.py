@@ -1,5 +1,6 @@
 """`enricher plan`."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,8 @@ from enricher.cli.telling import one_line, tell, warn
 
 if TYPE_CHECKING:
     from enricher.api import Plan
+
+LONGEST_SAMPLE = 60
 
 
 @click.command(
@@ -33,20 +36,19 @@ def command(as_json: bool, **given: Any) -> int:
 
 
 def _lines(plan: "Plan") -> list[str]:
-    from enricher.api import duration, printable
+    from enricher.api import printable
 
     census = plan.census
     lines = [f"Grid:      {printable(plan.title)}", "Mapping:"]
     for label, fed in plan.mapping.items():
         kind, what = next(iter(fed.items()))
-        samples = ", ".join(repr(text) for text in plan.samples[label])
+        samples = ", ".join(repr(_short(text)) for text in plan.samples[label])
         lines.append(f"  {label}  ←  {kind} {what!r}   {printable(samples)}")
     lines += [
         f"Rows:      {census.total}: {census.new_rows} to enrich, {census.reused} answered already,"
         f" {census.skipped} skipped (nothing to send)",
         f"New runs:  {census.new_runs} (rows with equal inputs share one)",
-        f"Requests:  about {plan.estimate.requests}, {duration(plan.estimate.seconds)} at"
-        f" {plan.rate:g} a second",
+        f"Requests:  about {plan.estimate.requests}, {_pace(plan)}",
     ]
     if census.bought_before:
         lines.append(
@@ -58,3 +60,15 @@ def _lines(plan: "Plan") -> list[str]:
     if plan.credits:
         lines.append(f"Credits:   {plan.credits.remaining:g} remain; the cost of a run is unknown")
     return [*lines, *(f"Note:      {remark}" for remark in plan.remarks)]
+
+
+def _pace(plan: "Plan") -> str:
+    from enricher.api import duration
+
+    if math.isinf(plan.rate):
+        return "as fast as the server takes them"
+    return f"{duration(plan.estimate.seconds)} at {plan.rate:g} a second"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SAMPLE else text[: LONGEST_SAMPLE - 1] + "…"

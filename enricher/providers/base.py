@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from enricher.model import Inputs, Json, OutputColumn
+from enricher.model import Inputs, Json, OnSent, OutputColumn
 from enricher.verdicts import Reply
 
-Ask = Callable[[Callable[[], Awaitable[Reply]]], Awaitable[Mapping[str, Any]]]
+Ask = Callable[[Callable[[OnSent], Awaitable[Reply]]], Awaitable[Mapping[str, Any]]]
 """Sends one free request, patiently and within the limit, and gives the facts it brought.
 
 Raises:
@@ -67,13 +67,13 @@ class Provider(Protocol):
     async def balance(self, ask: Ask) -> Credits | None:
         """The balance now, or `None` where the provider does not tell."""
 
-    async def submit(self, inputs: Inputs) -> Reply:
+    async def submit(self, inputs: Inputs, on_sent: OnSent) -> Reply:
         """Ask for one paid run. Of all methods the only one that may cost money."""
 
-    async def look(self, run_id: str) -> Reply:
+    async def look(self, run_id: str, on_sent: OnSent) -> Reply:
         """Ask how the run stands."""
 
-    async def probe(self) -> Reply:
+    async def probe(self, on_sent: OnSent) -> Reply:
         """Ask something cheap, to see whether the server is there."""
 
     async def aclose(self) -> None:

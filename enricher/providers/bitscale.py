@@ -8,10 +8,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from enricher.errors import ProviderRefused
-from enricher.model import Inputs, Json, OutputColumn
+from enricher.model import Inputs, Json, OnSent, OutputColumn, unheard
 from enricher.providers.base import Ask, Briefing, Credits, parsed_error
 from enricher.providers.keys import ApiKey
 from enricher.providers.rate import rate_signal
@@ -88,12 +89,12 @@ class BitScale:
     async def brief(self, ask: Ask) -> Briefing:
         """Three free requests: `/workspace`, `/grids/:id` and `/grids/:id/curl` (5.1, 5.3, 5.4)."""
         grid_path = f"/grids/{_safe(self._target.grid, 'grid')}"
-        workspace = await ask(lambda: self._fetch("/workspace"))
-        grid = await ask(lambda: self._fetch(grid_path))
+        workspace = await ask(partial(self._fetch, "/workspace"))
+        grid = await ask(partial(self._fetch, grid_path))
         announced = _outputs_of(grid)
         self._asked = _resolve(self._target.output_columns, announced)
         params = {"output_columns": ",".join(self._asked)} if self._asked else None
-        contract = await ask(lambda: self._fetch(f"{grid_path}/curl", params))
+        contract = await ask(partial(self._fetch, f"{grid_path}/curl", params=params))
         _check_source(self._target.source, grid)
         return Briefing(
             account=str(workspace.get("id") or ""),
@@ -106,19 +107,21 @@ class BitScale:
         )
 
     async def balance(self, ask: Ask) -> Credits | None:
-        return _credits_of(await ask(lambda: self._fetch("/workspace")))
+        return _credits_of(await ask(partial(self._fetch, "/workspace")))
 
-    async def probe(self) -> Reply:
+    async def probe(self, on_sent: OnSent = unheard) -> Reply:
         """`GET /workspace` (5.1): the cheapest request that needs the key."""
-        reply = await self._fetch("/workspace")
+        reply = await self._fetch("/workspace", on_sent)
         return Reply(Alive(), reply.signal) if isinstance(reply.verdict, Facts) else reply
 
-    async def _fetch(self, path: str, params: Mapping[str, str] | None = None) -> Reply:
-        return await self._request("GET", path, _facts, params=params)
+    async def _fetch(
+        self, path: str, on_sent: OnSent, params: Mapping[str, str] | None = None
+    ) -> Reply:
+        return await self._request("GET", path, _facts, on_sent, params=params)
 
     # --- runs --------------------------------------------------------------------------------
 
-    async def submit(self, inputs: Inputs) -> Reply:
+    async def submit(self, inputs: Inputs, on_sent: OnSent = unheard) -> Reply:
         """`POST /grids/:id/run` (5.5). `mode` is always sent: left out it means sync."""
         body: dict[str, Any] = {"mode": "async", "inputs": dict(inputs)}
         if self._asked is not None:
@@ -127,18 +130,19 @@ class BitScale:
             body["source_id"] = self._target.source
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
         return await self._request(
-            "POST", f"/grids/{self._target.grid}/run", _of_submission, content=content
+            "POST", f"/grids/{self._target.grid}/run", _of_submission, on_sent, content=content
         )
 
-    async def look(self, run_id: str) -> Reply:
+    async def look(self, run_id: str, on_sent: OnSent = unheard) -> Reply:
         """`GET /run/status/:id` (5.6). Built from our own base: a `poll_url` is never followed."""
-        return await self._request("GET", f"/run/status/{run_id}", _of_look)
+        return await self._request("GET", f"/run/status/{run_id}", _of_look, on_sent)
 
     async def _request(
         self,
         method: str,
         path: str,
         meaning: Callable[[Answer, Json], Verdict],
+        on_sent: OnSent,
         *,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
@@ -148,7 +152,13 @@ class BitScale:
         if content is not None:
             headers["Content-Type"] = "application/json"
         answer = await self._transport.exchange(
-            method, path, headers=headers, deadline=DEADLINE, params=params, content=content
+            method,
+            path,
+            headers=headers,
+            deadline=DEADLINE,
+            params=params,
+            content=content,
+            on_sent=on_sent,
         )
         if not isinstance(answer, Answer):
             return Reply(answer)

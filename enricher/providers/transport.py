@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpcore2
 import httpx2
 
-from enricher.model import Json
+from enricher.model import Json, OnSent, unheard
 from enricher.verdicts import Malformed, MaybeSent, NotSent
 
 LARGEST_ANSWER = 8 * 1024 * 1024
@@ -105,15 +105,21 @@ class Transport:
         deadline: float,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        on_sent: OnSent = unheard,
     ) -> Answer | NotSent | MaybeSent | Malformed:
-        """Send one request and read its whole answer within `deadline` seconds."""
+        """Send one request and read its whole answer within `deadline` seconds.
+
+        `on_sent` is called when its head is handed to the connection.
+        """
         sent = False
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             nonlocal sent
-            if event.endswith("send_request_headers.started"):
-                # Through a proxy a request for the tunnel goes ahead: it is not ours.
-                sent = sent or info["request"].method != b"CONNECT"
+            started = event.endswith("send_request_headers.started")
+            # Through a proxy a request for the tunnel goes ahead: it is not ours.
+            if started and info["request"].method != b"CONNECT":
+                sent = True
+                on_sent()
 
         request = self._client.build_request(
             method,

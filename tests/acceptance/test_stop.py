@@ -88,7 +88,8 @@ def test_the_base_url_must_be_named_again_before_a_key_is_sent_there(stopped_job
 def test_the_command_that_it_names_finishes_the_job_from_anywhere(stopped_jobs, tmp_path) -> None:
     lives = []
     for job in stopped_jobs:
-        command = shlex.split(re.search(r"enricher (resume .*)", job.said.err)[1])
+        (named,) = re.findall(r"enricher (resume .*)", job.said.err)
+        command = shlex.split(named)
         url = ("--base-url", job.desk.world.base_url)
         env = {"BITSCALE_BASE_URL": ""}
         lives.append(job.desk.start(*command, *url, "--rate", "unlimited", cwd=tmp_path, env=env))
