@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,7 @@ def resolve(
     columns: Sequence[str],
     maps: Mapping[str, str],
     templates: Mapping[str, str],
+    optional: Collection[str] = (),
 ) -> InputMapping:
     """Find what feeds every label: told, or a column of the same name.
 
@@ -112,6 +113,7 @@ def resolve(
         columns: the header of the input.
         maps: label to column, as told.
         templates: label to template, as told.
+        optional: labels that are left out if nothing feeds them.
 
     Raises:
         MappingError: lists everything that does not fit, with the labels and the columns.
@@ -125,7 +127,8 @@ def resolve(
         try:
             feeds.append(_feed(label, columns, maps, templates))
         except _Unfit as unfit:
-            problems += unfit.args
+            if label in told or label not in optional:
+                problems += unfit.args
     if not feeds and not problems:
         problems.append("the grid names no inputs, and none is given")
     if problems:

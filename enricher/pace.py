@@ -138,7 +138,7 @@ class Gate:
         self._freed = asyncio.Event()
 
     def observe(self, signal: RateSignal, sent_at: float) -> None:
-        """Learn from an answer to a request that was sent at `sent_at`."""
+        """Learn from an answer to a request that was allowed, or left, at `sent_at`."""
         now = self._loop.time()
         if signal.limit is not None:
             self._hear_limit(signal.limit)
@@ -200,7 +200,8 @@ class Gate:
 
     def _widen(self, now: float, sent_at: float) -> None:
         """One step an episode, none if others used up the second: our pace was not the cause."""
-        ours = sum(1 for at in self._sends if sent_at - 1.0 < at <= sent_at)
+        left_at = next((at for at in self._sends if at >= sent_at), sent_at)
+        ours = sum(1 for at in self._sends if left_at - 1.0 < at <= left_at)
         if sent_at < self._widened_at or ours < self._in_a_window:
             return
         self._widened_at = now

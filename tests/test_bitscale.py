@@ -166,7 +166,9 @@ def test_output_columns_are_named_or_given_by_id_and_come_in_the_order_of_the_gr
 
 
 def test_only_the_inputs_that_the_asked_outputs_need_are_asked_for():
-    assert World(outputs=("Local Slogan",)).briefing().labels == ("company_name",)
+    briefing = World(outputs=("Local Slogan",)).briefing()
+    assert briefing.labels == ("company_name", "website")
+    assert briefing.optional == {"website"}
 
 
 def test_a_name_that_two_outputs_share_is_refused_and_both_ids_are_listed():
@@ -348,6 +350,22 @@ def test_a_request_carries_the_key_and_says_what_it_holds(to):
     assert headers["x-api-key"] == world.key
     assert headers["accept"] == "application/json"
     assert headers.get("content-type") == ("application/json" if to == "submit" else None)
+
+
+def test_every_request_tells_when_it_leaves():
+    world = World()
+    left = []
+
+    async def work(provider):
+        for request in (
+            provider.probe,
+            lambda note: provider.submit(ACME, note),
+            lambda note: provider.look(RUN_ID, note),
+        ):
+            await request(lambda: left.append(len(world.network.arrived)))
+
+    world.with_provider(work)
+    assert left == [0, 1, 2]  # each before it arrives
 
 
 def test_a_poll_url_is_data():

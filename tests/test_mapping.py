@@ -384,3 +384,12 @@ def test_what_stands_in_one_field_is_not_what_stands_in_the_next():
 
 def test_a_label_more_is_another_key():
     assert key({**INPUTS, "country": ""}) != key(INPUTS)
+
+
+def test_an_input_that_the_asked_outputs_do_not_need_is_fed_if_it_can_be():
+    found = resolve(["name", "site"], ["Name", "Site"], {}, {}, optional={"site"})
+    assert found.labels == ("name", "site")
+    left_out = resolve(["name", "site"], ["Name", "Phone"], {}, {}, optional={"site"})
+    assert left_out.labels == ("name",)
+    with pytest.raises(MappingError, match="Nowhere"):
+        resolve(["name", "site"], ["Name"], {"site": "Nowhere"}, {}, optional={"site"})

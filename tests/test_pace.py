@@ -105,6 +105,20 @@ class Log:
             (await self.gate.acquire()).sent()
             self.entries.append((now(), self.gate.rate))
 
+    async def send_late(self, delays):
+        """Requests that leave so long after their permission, or (negative) not at all."""
+
+        async def leave(permit, delay):
+            await asyncio.sleep(abs(delay))
+            if delay >= 0:
+                permit.sent()
+                self.entries.append((now(), self.gate.rate))
+            permit.close()
+
+        async with asyncio.TaskGroup() as tasks:
+            for delay in delays:
+                tasks.create_task(leave(await self.gate.acquire(), delay))
+
     def check(self):
         times = [at for at, _ in self.entries]
         assert times == sorted(times)
@@ -169,6 +183,26 @@ def test_the_promise_holds_whatever_is_asked_and_whatever_the_server_says(
     log.check()
     if math.isfinite(rate):
         assert log.entries[0][0] >= 1.0
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    rate=RATES,
+    groups=st.lists(st.lists(st.just(0.0) | st.floats(-2, 2), max_size=40), min_size=1, max_size=3),
+)
+def test_the_promise_holds_for_requests_that_leave_late_or_never(rate, groups):
+    """A new connection takes a while to be made, and may not be made at all."""
+
+    async def work():
+        log = Log(Gate(rate))
+        async with asyncio.TaskGroup() as tasks:
+            for delays in groups:
+                tasks.create_task(log.send_late(delays))
+        return log
+
+    log = virtual.run(work())
+    assert len(log.entries) == sum(delay >= 0 for delays in groups for delay in delays)
+    log.check()
 
 
 def test_idle_time_is_no_credit():
@@ -383,6 +417,20 @@ def test_the_answer_to_a_request_may_take_a_while():
     assert margins(steps) == [LEAST_MARGIN, LEAST_MARGIN + MARGIN_STEP]
 
 
+def test_it_is_learnt_from_a_429_also_if_the_request_left_a_little_after_its_permission():
+    async def steps(gate):
+        allowed_at = 0.0
+        for _ in range(10):
+            permit = await gate.acquire()
+            allowed_at = now()
+            await asyncio.sleep(0.01)
+            permit.sent()
+        gate.observe(TOO_MANY, allowed_at)
+        yield await margin(gate)
+
+    assert margins(steps) == [LEAST_MARGIN, LEAST_MARGIN + MARGIN_STEP]
+
+
 def test_the_margin_has_an_end_and_goes_away_slowly():
     async def steps(gate):
         for _ in range(40):
@@ -525,9 +573,10 @@ def test_the_fault_of_a_last_submission_does_not_end_a_job_that_waits_for_its_ru
         assert not breaker.is_given_up(now_)
 
 
-def test_the_patience_begins_with_the_outage_not_with_an_old_fault():
+@pytest.mark.parametrize("old", ["submit", "look"])
+def test_the_patience_begins_with_the_outage_not_with_an_old_fault(old):
     breaker = Breaker(120)
-    breaker.fault("submit", 0)
+    breaker.fault(old, 0)
     breaker.answered("look")
     for n in range(5):
         breaker.fault("look", 5000 + n)

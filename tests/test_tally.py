@@ -121,6 +121,17 @@ def test_a_stalled_run_is_failed_unless_it_is_looked_at_again():
     assert told(tally) == {"completed": 1, "failed": 2}
 
 
+def test_rows_of_a_stalled_run_count_as_its_new_look_ended_also_if_they_are_read_after_it():
+    tally = RowTally(4, looked_at=[A, B])
+    tally.hear(Stalled(A, "RUN_TIMEOUT", ""))
+    batch(tally, stalled=[A])
+    assert told(tally) == {"failed": 1, "pending": 3}
+    tally.reading()
+    tally.hear(Completed(B, {}, {}))
+    tally.seen(SeenRows({}, stalled=[B, A]))  # looked up before that was on disk
+    assert told(tally) == {"completed": 1, "failed": 2, "pending": 1}
+
+
 def test_the_rows_of_an_item_end_once():
     tally = RowTally(2)
     batch(tally, A, A)

@@ -39,6 +39,13 @@ async def exchange(transport, method="GET", path="/workspace", deadline=DEADLINE
     return await transport.exchange(method, path, headers=headers, deadline=deadline, **more)
 
 
+class Moments(list):
+    """The times at which requests left; give `moments.note` as `on_sent`."""
+
+    def note(self):
+        self.append(asyncio.get_running_loop().time())
+
+
 # --- what came back ---------------------------------------------------------------------------
 
 
@@ -206,18 +213,50 @@ def test_no_answer_within_the_deadline_may_have_sent_the_request():
 def test_a_deadline_that_ends_while_waiting_for_a_connection_has_sent_nothing():
     network = SimulatedNetwork(Workspace(Settings(rate=None), BASE_URL))
     network.script = lambda _: Trouble.HANG
+    left = Moments()
 
     async def work():
         async with Transport(BASE_URL, connections=1, network=network) as transport:
             first = asyncio.create_task(exchange(transport, deadline=60))
             await asyncio.sleep(1)
-            second = await exchange(transport, deadline=5)
+            second = await exchange(transport, deadline=5, on_sent=left.note)
             return await first, second
 
     first, second = virtual.run(work())
     assert isinstance(first, MaybeSent)
     assert second == NotSent("no complete answer within 5 s")
     assert len(network.arrived) == 1
+    assert left == []
+
+
+def test_the_moment_at_which_a_request_leaves_is_told_once():
+    """A new connection is made first; the rate limit counts what leaves after that."""
+    network = SimulatedNetwork(Workspace(Settings(rate=None), BASE_URL), latency=0.4)
+    left = Moments()
+
+    async def work():
+        async with Transport(BASE_URL, network=network) as transport:
+            for _ in range(3):
+                await exchange(transport, on_sent=left.note)
+
+    virtual.run(work())
+    assert left == pytest.approx([0.2, 0.6, 1.0], abs=0.01)  # only the first one connects
+
+
+@pytest.mark.parametrize(
+    ("request_", "times"),
+    [
+        ({"refuse": True}, 0),
+        ({"script": lambda _: Trouble.LOST_BEFORE}, 1),
+        ({"script": lambda _: Trouble.HANG}, 1),
+        ({"script": lambda _: Canned(307, b"", (("Location", "/x"),))}, 1),
+    ],
+)
+def test_what_counts_as_sent_is_told_as_having_left(request_, times):
+    left = Moments()
+    result, _, _ = exchanged(on_sent=left.note, **request_)
+    assert len(left) == times
+    assert isinstance(result, NotSent) is (times == 0)
 
 
 def test_a_deadline_that_ends_while_connecting_has_sent_nothing():
@@ -392,6 +431,7 @@ def test_no_proxy_stands_between_us_and_our_own_machine(monkeypatch):
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", b""])
 def test_a_proxy_that_makes_no_tunnel_has_sent_nothing(monkeypatch, answer):
     heads = []
+    left = Moments()
 
     async def serve(reader, writer):
         heads.append(await request_of(reader))
@@ -401,9 +441,11 @@ def test_a_proxy_that_makes_no_tunnel_has_sent_nothing(monkeypatch, answer):
         async with listening(serve) as port:
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
             async with Transport("https://api.bitscale.ai/api/v1") as transport:
-                return await exchange(transport, headers={"X-API-KEY": "sk-secret"})
+                headers = {"X-API-KEY": "sk-secret"}
+                return await exchange(transport, headers=headers, on_sent=left.note)
 
     assert isinstance(asyncio.run(work()), NotSent)
+    assert left == []
     assert heads[0].startswith(b"CONNECT api.bitscale.ai:443")
     assert b"sk-secret" not in heads[0]
 

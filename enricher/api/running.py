@@ -1,12 +1,14 @@
 """`run` and `resume`: one invocation of a job, from the lock to the output."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from enricher import sink
@@ -21,10 +23,12 @@ from enricher.api.wiring import (
 )
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.engine import Engine, Tools
-from enricher.errors import OutputError
+from enricher.errors import OutputError, ProviderRefused, ServerGone
+from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import (
     Item,
+    Record,
     Recovered,
     RowStatus,
     State,
@@ -34,6 +38,7 @@ from enricher.model import (
 )
 from enricher.pace import Breaker
 from enricher.plan import Census, estimate
+from enricher.preflight import asker
 from enricher.reactions import Refusals
 from enricher.report.summary import (
     CreditTotals,
@@ -46,6 +51,9 @@ from enricher.report.summary import (
     utc,
 )
 from enricher.tally import RowTally
+
+BALANCE_PATIENCE = 10.0
+"""Seconds to try to learn the balance after the job."""
 
 SNAPSHOT_INTERVAL = 1.0
 """Seconds between two summaries saved for `status`."""
@@ -78,11 +86,12 @@ async def run_job(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: st
             held.enter_context(hold(job.checkpoint))
         _check_replaceable(job, known)
         async with prepared(job, table, environ, hooks.warn) as ready:
+            feeder = held.enter_context(Feeder())
             census = None
             if not known:
-                census = await asyncio.to_thread(ready.flow.census, nothing_known)
+                census = await feeder.run(ready.flow.census, feeder.checked(nothing_known))
                 held.enter_context(hold(job.checkpoint))
-            with Invocation(ready, hooks, job_id, started) as invocation:
+            with Invocation(ready, hooks, job_id, started, feeder) as invocation:
                 return await invocation.run(census)
 
 
@@ -115,10 +124,40 @@ class Moment:
         return cls(time.time(), time.monotonic())
 
 
+class Feeder:
+    """The thread that reads the input; closed, it ends at its next batch."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, "input")
+        self._closed = threading.Event()
+
+    def __enter__(self) -> "Feeder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._executor.shutdown(cancel_futures=True)
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    def checked(self, lookup: Lookup) -> Lookup:
+        """The same lookup, which every batch needs, and which is refused after the end."""
+
+        def look_up(keys: Sequence[bytes]) -> Mapping[bytes, Record]:
+            if self._closed.is_set():
+                raise CancelledError
+            return lookup(keys)
+
+        return look_up
+
+
 class Invocation:
     """One life of a job; a context manager that closes its checkpoint."""
 
-    def __init__(self, ready: Prepared, hooks: Hooks, job_id: str, started: Moment) -> None:
+    def __init__(
+        self, ready: Prepared, hooks: Hooks, job_id: str, started: Moment, feeder: Feeder
+    ) -> None:
         self._ready = ready
         self._job = ready.job
         self._hooks = hooks
@@ -126,8 +165,9 @@ class Invocation:
         self._started = started
         self._store = Store.open(self._job.checkpoint)
         self._reader = Reader(self._job.checkpoint)
+        self._feeder = feeder
+        self._feeder_reader = Reader(self._job.checkpoint)
         self._writer = ThreadPoolExecutor(1, "checkpoint")
-        self._feeder = ThreadPoolExecutor(1, "input")
         self._engine: Engine | None = None
         self._tally = RowTally(0)
         self._new_runs = 0
@@ -145,8 +185,9 @@ class Invocation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._feeder.shutdown(cancel_futures=True)
+        self._feeder.__exit__()
         self._writer.shutdown()
+        self._feeder_reader.close()
         self._reader.close()
         self._store.close()
 
@@ -154,6 +195,7 @@ class Invocation:
         """Work the job off. `census` is what a reading of the input found just now."""
         for remark in self._ready.briefing.remarks:
             self._hooks.warn(remark)
+        await self._save(self._summary(JobOutcome.RUNNING))  # a large input takes its time to count
         census = await self._census(census)
         recovered = self._recovered()
         self._tally = RowTally(census.total, [run.key for run in recovered if run.stalled])
@@ -171,8 +213,9 @@ class Invocation:
         if stored and stored["fingerprint"] == fingerprint:
             return Census(**stored["census"])
         if census is None:
-            census = await self._in(self._feeder, self._ready.flow.census, self._reader.records)
-        self._store.save_census(self._id, {"fingerprint": fingerprint, "census": asdict(census)})
+            census = await self._feeder.run(self._ready.flow.census, self._lookup())
+        found = {"fingerprint": fingerprint, "census": asdict(census)}
+        await self._stored(self._store.save_census, self._id, found)
         return census
 
     def _recovered(self) -> list[Recovered]:
@@ -214,10 +257,10 @@ class Invocation:
             await journal.close()
 
     async def _feed(self) -> AsyncIterator[Sequence[Item]]:
-        batches = self._ready.flow.feed(self._reader.records)
+        batches = self._ready.flow.feed(self._lookup())
         while True:
             self._tally.reading()
-            fed = await self._in(self._feeder, next, batches, None)
+            fed = await self._feeder.run(next, batches, None)
             if fed is None:
                 return
             self._tally.seen(fed.seen)
@@ -231,36 +274,45 @@ class Invocation:
             await asyncio.sleep(SNAPSHOT_INTERVAL)
 
     async def _save(self, summary: Summary) -> None:
-        await self._in(self._writer, self._store.save_summary, self._number, summary.to_json())
+        await self._stored(self._store.save_summary, self._number, summary.to_json())
 
-    @staticmethod
-    async def _in(executor: ThreadPoolExecutor, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+    async def _stored(self, write: Callable[..., None], *args: Any) -> None:
+        """Write in the checkpoint's thread: one connection must not be used by two at once."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, write, *args)
+
+    def _lookup(self, *, outputs: bool = False) -> Lookup:
+        return self._feeder.checked(partial(self._feeder_reader.records, outputs=outputs))
 
     # --- after -------------------------------------------------------------------------------
 
     async def _finish(self, stop: Stop | None) -> Summary:
-        if stop is None or stop.code is StopCode.REFUSED:
-            balance = None if stop else await self._ready.provider.balance(self._ready.ask)
-            self._credits_after = balance.remaining if balance else None
         exit_code = self._exit_code(stop)
         if exit_code != 1:
-            await self._in(self._feeder, self._write_output, stop is None)
+            path = self._job.output if stop is None else self._job.partial
+            await self._stored(self._store.claim_output, str(path))
+            await self._feeder.run(self._write_output, path)
         if stop is None:
-            self._store.finish_pass()
+            await self._stored(self._store.finish_pass)
+            await self._save(self._summary(_outcome(stop, exit_code), stop, exit_code))
+            await self._ask_balance()
         summary = self._summary(_outcome(stop, exit_code), stop, exit_code)
-        self._store.save_summary(self._number, summary.to_json())
+        await self._save(summary)
         self._hooks.progress(summary)
         return summary
 
-    def _write_output(self, finished: bool) -> None:
-        path = self._job.output if finished else self._job.partial
-        columns = self._reader.output_columns(self._reader.job(self._id))
+    async def _ask_balance(self) -> None:
+        """What is left after the job is good to know, and nothing more hangs on it."""
+        ready = self._ready
+        with suppress(ProviderRefused, ServerGone):
+            ask = asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
+            balance = await ready.provider.balance(ask)
+            self._credits_after = balance.remaining if balance else None
+
+    def _write_output(self, path: Path) -> None:
+        columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
         layout = layout_of(self._job, self._ready.table, columns)
-        self._store.claim_output(str(path))
-        lookup = partial(self._reader.records, outputs=True)
-        sink.write(path, layout, lambda: self._ready.flow.outcomes(lookup))
-        if finished and self._reader.wrote(str(self._job.partial)):
+        sink.write(path, layout, lambda: self._ready.flow.outcomes(self._lookup(outputs=True)))
+        if path == self._job.output and self._feeder_reader.wrote(str(self._job.partial)):
             self._job.partial.unlink(missing_ok=True)
 
     def _exit_code(self, stop: Stop | None) -> int:
@@ -318,7 +370,8 @@ class Invocation:
 
     def _eta(self) -> float:
         """Seconds left, if what is still to be bought needs what runs usually need."""
-        left = max(0, self._new_runs - self._ready.counts.accepted)
+        pending = self._tally.counts()[RowStatus.PENDING]
+        left = min(pending, max(0, self._new_runs - self._ready.counts.accepted))
         return estimate(left, self._ready.gate.rate).seconds
 
 

@@ -15,7 +15,7 @@ from enricher.mapping import InputMapping, KeyMaker, resolve
 from enricher.model import Context, OutputColumn, Record, RequestCounts, Warn
 from enricher.preflight import asker
 from enricher.providers import bitscale
-from enricher.providers.base import Ask, Briefing, Provider
+from enricher.providers.base import Briefing, Provider
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
 from enricher.source import Table
@@ -36,7 +36,6 @@ class Prepared:
     flow: RowFlow
     provider: Provider
     gate: pace.Gate
-    ask: Ask
     counts: RequestCounts
 
 
@@ -112,11 +111,13 @@ async def prepared(
         provider = bitscale.BitScale(transport, key, target)
         ask = asker(gate, PATIENCE, counts, warn)
         briefing = await provider.brief(ask)
-        mapping = resolve(briefing.labels, table.columns, job.maps, job.templates)
+        mapping = resolve(
+            briefing.labels, table.columns, job.maps, job.templates, briefing.optional
+        )
         context = Context(job.provider, job.origin, briefing.account, job.grid, job.source_id)
         flow = flow_of(table, mapping, context, briefing.asked)
         sink.check_layout(job.output, layout_of(job, table, briefing.outputs))
-        yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, ask, counts)
+        yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
 
 
 def _gate(job: Job, warn: Warn) -> pace.Gate:

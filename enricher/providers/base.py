@@ -34,7 +34,8 @@ class Briefing:
 
     Attributes:
         account: the id of the account that pays; part of every content key. Empty if not told.
-        labels: the inputs that the target takes.
+        labels: the inputs that the target takes, whatever outputs are asked for.
+        optional: those of them that the asked outputs do not need.
         outputs: the columns it gives back, in its own order; empty if it announces none.
         asked: the ids of the outputs to ask for, `None` for all.
         title: the target's name for people.
@@ -49,6 +50,7 @@ class Briefing:
     title: str
     credits: Credits | None
     remarks: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
 
 
 class Provider(Protocol):

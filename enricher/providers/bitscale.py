@@ -87,18 +87,27 @@ class BitScale:
     # --- before money ------------------------------------------------------------------------
 
     async def brief(self, ask: Ask) -> Briefing:
-        """Three free requests: `/workspace`, `/grids/:id` and `/grids/:id/curl` (5.1, 5.3, 5.4)."""
+        """Free requests: `/workspace`, `/grids/:id` and `/grids/:id/curl` (5.1, 5.3, 5.4).
+
+        Fewer outputs may need fewer inputs. All that the file can feed are sent all the same: the
+        content stays the same, and with it the key under which a result is found.
+        """
         grid_path = f"/grids/{_safe(self._target.grid, 'grid')}"
         workspace = await ask(partial(self._fetch, "/workspace"))
         grid = await ask(partial(self._fetch, grid_path))
         announced = _outputs_of(grid)
         self._asked = _resolve(self._target.output_columns, announced)
-        params = {"output_columns": ",".join(self._asked)} if self._asked else None
-        contract = await ask(partial(self._fetch, f"{grid_path}/curl", params=params))
+        labels = _labels_of(await ask(partial(self._fetch, f"{grid_path}/curl")))
+        needed = labels
+        if self._asked:
+            params = {"output_columns": ",".join(self._asked)}
+            contract = await ask(partial(self._fetch, f"{grid_path}/curl", params=params))
+            needed = _labels_of(contract)
         _check_source(self._target.source, grid)
         return Briefing(
             account=str(workspace.get("id") or ""),
-            labels=_labels_of(contract),
+            labels=labels or needed,
+            optional=frozenset(labels) - frozenset(needed),
             outputs=tuple(o for o in announced if self._asked is None or o.id in self._asked),
             asked=self._asked,
             title=str(grid.get("name") or ""),

@@ -202,7 +202,6 @@ def test_two_jobs_share_a_checkpoint_and_what_is_in_it(enriched) -> None:
     assert desk.do(*status, "--job", first["job"]).json == first
 
 
-@pytest.mark.xfail(reason="fewer columns may need fewer inputs, and these are another content key")
 def test_fewer_output_columns_cost_nothing_even_if_they_need_fewer_inputs(enriched) -> None:
     desk = enriched.desk
     fewer = ("--checkpoint", "out.csv.checkpoint.db", "-o", "few.csv", "--output-column", "Contact")
