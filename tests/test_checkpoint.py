@@ -466,7 +466,7 @@ class Histories(RuleBasedStateMachine):
 
 def test_any_history_leaves_the_records_that_it_should():
     phases = [phase for phase in Phase if phase is not Phase.explain]  # which takes minutes
-    limits = settings(max_examples=50, stateful_step_count=20, deadline=None, phases=phases)
+    limits = settings(max_examples=40, stateful_step_count=20, deadline=None, phases=phases)
     run_state_machine_as_test(Histories, settings=limits)
 
 

@@ -1,9 +1,9 @@
 """The tables of a checkpoint, as migrations: a released one is never edited, only followed.
 
-An item costs about 145 bytes besides its inputs and outputs (`benchmarks/checkpoint.py`): 52 are its
-key and a UUID as run id, 40 are what random keys leave empty in the pages. Outputs stand in a table
-of their own, in the order in which they came, so that the tree of items stays small and quick to
-look up.
+An item costs about 145 bytes besides its inputs and outputs (`benchmarks/checkpoint.py`): 52 are
+its key and a UUID as run id, 40 are what random keys leave empty in the pages. Outputs stand in a
+table of their own, in the order in which they came, so that the tree of items stays small and
+quick to look up.
 """
 
 from sqlite_utils import Database
