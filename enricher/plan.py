@@ -101,7 +101,9 @@ class Estimate:
     seconds: float
 
 
-def estimate(runs: int, rate: float) -> Estimate:
-    requests = PREFLIGHT_REQUESTS + round(runs * REQUESTS_PER_RUN)
+def estimate(runs: int, rate: float, in_flight: int = 0) -> Estimate:
+    """What is left for `runs` new runs, and `in_flight` that are submitted already."""
+    looks = in_flight * (REQUESTS_PER_RUN - 1)
+    requests = PREFLIGHT_REQUESTS + round(runs * REQUESTS_PER_RUN + looks)
     whole = math.floor(rate) if 1 <= rate < math.inf else rate  # in any one second
     return Estimate(requests, round(requests / (whole * SHARE_OF_LIMIT), 1))

@@ -165,7 +165,7 @@ def test_output_columns_are_named_or_given_by_id_and_come_in_the_order_of_the_gr
     assert world.network.arrived[-1].request.query == {"output_columns": f"{slogan.id},{hiring.id}"}
 
 
-def test_only_the_inputs_that_the_asked_outputs_need_are_asked_for():
+def test_an_input_that_the_asked_outputs_do_not_need_is_optional():
     briefing = World(outputs=("Local Slogan",)).briefing()
     assert briefing.labels == ("company_name", "website")
     assert briefing.optional == {"website"}
@@ -424,6 +424,10 @@ ALIKE = [
     (canned(200, {"status": "completed"}), Malformed("completed, but without outputs")),
     (
         canned(200, {"status": "completed", "outputs": {"c1": "x"}}),
+        Malformed("output 'c1' has no value"),
+    ),
+    (
+        canned(200, {"status": "completed", "outputs": {"c1": {"name": "Tags"}}}),
         Malformed("output 'c1' has no value"),
     ),
     (canned(200, b"[1]"), Malformed("the answer has no status")),

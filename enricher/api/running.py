@@ -372,7 +372,8 @@ class Invocation:
         """Seconds left, if what is still to be bought needs what runs usually need."""
         pending = self._tally.counts()[RowStatus.PENDING]
         left = min(pending, max(0, self._new_runs - self._ready.counts.accepted))
-        return estimate(left, self._ready.gate.rate).seconds
+        in_flight = self._engine.in_flight if self._engine else 0
+        return estimate(left, self._ready.gate.rate, in_flight).seconds
 
 
 def _outcome(stop: Stop | None, exit_code: int) -> JobOutcome:
