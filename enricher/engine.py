@@ -110,8 +110,9 @@ class Engine:
 
     @property
     def in_flight(self) -> int:
-        """Items submitted, or about to be, and not ended."""
-        return self._schedule.in_flight
+        """Runs submitted and not ended."""
+        about_to_be = len(self._schedule.prepared) + len(self._preparing)
+        return self._schedule.in_flight - about_to_be
 
     def stop(self, stop: Stop) -> None:
         """Send nothing more and collect the answers to what was sent.

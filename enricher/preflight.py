@@ -19,7 +19,9 @@ from enricher.verdicts import (
 )
 
 
-def asker(gate: Permits, patience: float, counts: RequestCounts, warn: Warn) -> Ask:
+def asker(
+    gate: Permits, patience: float, counts: RequestCounts, warn: Warn, address: str = "the server"
+) -> Ask:
     """How a provider asks its free questions: within the limit, and for `patience` seconds."""
     told: set[str] = set()
 
@@ -28,7 +30,7 @@ def asker(gate: Permits, patience: float, counts: RequestCounts, warn: Warn) -> 
         reason = _reason(reply)
         if reason and reason not in told:
             told.add(reason)
-            warn(f"the server does not answer ({reason}); trying for {patience / 60:.0f} minutes")
+            warn(f"{address} does not answer ({reason}); trying for {patience / 60:.0f} minutes")
 
     async def ask(request: Callable[[OnSent], Awaitable[Reply]]) -> Mapping[str, Any]:
         async def counted(on_sent: OnSent) -> Reply:

@@ -129,6 +129,13 @@ def test_an_answer_that_is_too_large_is_no_answer(canned):
     assert result == Malformed("the answer is larger than 8388608 bytes")
 
 
+def test_a_connection_is_free_again_after_an_answer_that_was_too_large():
+    answers = [Canned(200, LARGE + b" "), Canned(200, b"{}")]
+    result, _, took = exchanged(script=lambda _: answers.pop(0), times=2, connections=1)
+    assert isinstance(result, Answer)
+    assert took < 1
+
+
 # --- JSON that does no harm -------------------------------------------------------------------
 
 

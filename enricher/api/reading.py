@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from enricher import sink, source
-from enricher.api.wiring import check_output, layout_of, stored_flow
+from enricher.api.wiring import check_output, is_ours, layout_of, stored_flow
 from enricher.checkpoint import JobRecord, Reader, is_held
-from enricher.checkpoint.exports import note_export, was_exported
+from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
 from enricher.job import make_job
 from enricher.model import State
@@ -80,7 +80,7 @@ def export_to(
         path = output.absolute() if output else job.partial
         table = source.open_table(job.input)
         check_output(path, job.input)
-        _check_replaceable(reader, checkpoint, path, overwrite)
+        _check_replaceable(reader, path, overwrite)
         flow = stored_flow(record, table)
         layout = layout_of(job, table, reader.output_columns(record))
         note_export(checkpoint, path)
@@ -90,9 +90,8 @@ def export_to(
         return path
 
 
-def _check_replaceable(reader: Reader, checkpoint: Path, path: Path, overwrite: bool) -> None:
-    known = reader.wrote(str(path)) or was_exported(checkpoint, path)
-    if path.exists() and not known and not overwrite:
+def _check_replaceable(reader: Reader, path: Path, overwrite: bool) -> None:
+    if path.exists() and not is_ours(reader, path) and not overwrite:
         raise OutputError(
             f"{path} exists, and neither this job nor an export of it wrote it.",
             mend="Name another file with -o, or replace this one with --overwrite.",

@@ -16,6 +16,7 @@ from enricher.api.wiring import (
     PATIENCE,
     Prepared,
     is_begun,
+    is_ours,
     layout_of,
     nothing_known,
     open_input,
@@ -102,7 +103,7 @@ def _check_replaceable(job: Job, known: bool) -> None:
     ours: set[str] = set()
     if known:
         with Reader(job.checkpoint) as reader:
-            ours = {str(path) for path in existing if reader.wrote(str(path))}
+            ours = {str(path) for path in existing if is_ours(reader, path)}
     for path in existing:
         if str(path) not in ours:
             raise OutputError(
@@ -193,16 +194,28 @@ class Invocation:
 
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
-        for remark in self._ready.briefing.remarks:
-            self._hooks.warn(remark)
         await self._save(self._summary(JobOutcome.RUNNING))  # a large input takes its time to count
         census = await self._census(census)
+        self._remark(census)
         recovered = self._recovered()
         self._tally = RowTally(census.total, [run.key for run in recovered if run.stalled])
         self._new_runs = census.new_runs
         await self._save(self._summary(JobOutcome.RUNNING))
         stop = await self._work(recovered)
         return await self._finish(stop)
+
+    def _remark(self, census: Census) -> None:
+        """Say what a person should know before money is spent, or about what was read."""
+        if census.blank_lines:
+            self._hooks.warn(f"{census.blank_lines} blank lines of the input are passed over")
+        if census.bought_before:
+            self._hooks.warn(
+                f"{census.bought_before} inputs have a result with fewer output columns: they are"
+                " run, and paid, again"
+            )
+        if census.new_runs:
+            for remark in self._ready.briefing.remarks:
+                self._hooks.warn(remark)
 
     # --- before ------------------------------------------------------------------------------
 
@@ -312,7 +325,7 @@ class Invocation:
         columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
         layout = layout_of(self._job, self._ready.table, columns)
         sink.write(path, layout, lambda: self._ready.flow.outcomes(self._lookup(outputs=True)))
-        if path == self._job.output and self._feeder_reader.wrote(str(self._job.partial)):
+        if path == self._job.output and is_ours(self._feeder_reader, self._job.partial):
             self._job.partial.unlink(missing_ok=True)
 
     def _exit_code(self, stop: Stop | None) -> int:
@@ -363,7 +376,7 @@ class Invocation:
         )
 
     def _in_flight(self, outcome: JobOutcome) -> int:
-        """While the job runs also what is about to be submitted; after it, what goes on without."""
+        """Runs that go on; after the job, without it."""
         if outcome is JobOutcome.RUNNING:
             return self._engine.in_flight if self._engine else 0
         return len(self._reader.unfinished(self._ready.context, State.RUNNING))

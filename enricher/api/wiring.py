@@ -8,6 +8,7 @@ from pathlib import Path
 
 from enricher import pace, sink, source
 from enricher.checkpoint import JobRecord, Reader
+from enricher.checkpoint.exports import was_exported
 from enricher.errors import CheckpointError, InputError, OutputError
 from enricher.feed import RowFlow
 from enricher.job import Job
@@ -54,6 +55,12 @@ def open_input(job: Job) -> Table:
             f"{job.checkpoint} cannot be the output and the checkpoint.",
             mend="Name another file with -o or with --checkpoint.",
         )
+    if len(table.columns) == 1 and (found := _other_delimiter(table.columns[0])):
+        raise InputError(
+            f"{job.input} seems to be separated by {found}: its only column would be"
+            f" {table.columns[0]!r}.",
+            mend="Save it separated by commas; other delimiters are not supported yet.",
+        )
     taken = [name for name in sink.status_columns(job.status_prefix) if name in table.columns]
     if taken:
         raise InputError(
@@ -62,6 +69,11 @@ def open_input(job: Job) -> Table:
             " --status-prefix NAME.",
         )
     return table
+
+
+def _other_delimiter(header: str) -> str:
+    names = {";": "semicolons", "\t": "tabs", "|": "bars"}
+    return next((name for delimiter, name in names.items() if delimiter in header), "")
 
 
 def is_begun(checkpoint: Path) -> bool:
@@ -77,6 +89,11 @@ def is_begun(checkpoint: Path) -> bool:
             return False
         raise
     return True
+
+
+def is_ours(reader: Reader, path: Path) -> bool:
+    """Whether a job of the checkpoint, or an export of one, wrote `path`."""
+    return reader.wrote(str(path)) or was_exported(reader.path, path)
 
 
 def nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
@@ -109,7 +126,7 @@ async def prepared(
     gate = _gate(job, warn)
     async with Transport(job.base_url) as transport:
         provider = bitscale.BitScale(transport, key, target)
-        ask = asker(gate, PATIENCE, counts, warn)
+        ask = asker(gate, PATIENCE, counts, warn, job.base_url)
         briefing = await provider.brief(ask)
         mapping = resolve(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional

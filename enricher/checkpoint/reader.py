@@ -85,9 +85,10 @@ class Reader:
             arguments,
         )
         if not rows:
+            known = ", ".join(row[0] for row in self._all("SELECT id FROM jobs ORDER BY id"))
             raise CheckpointError(
                 f"{self.path} holds no job{f' {id_}' if id_ else ''}.",
-                mend="Begin one with `enricher run`.",
+                mend=f"It holds: {known}." if known else "Begin one with `enricher run`.",
                 code="job_missing",
             )
         row = rows[0]

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from enricher.cli.options import JOB_ID, MOVED_INPUT, OUTPUT, OVERWRITE, PATH, GroupedCommand
+from enricher.cli.options import (
+    JOB_ID,
+    MOVED_INPUT,
+    OVERWRITE,
+    PATH,
+    WHAT,
+    GroupedCommand,
+    option,
+)
 from enricher.cli.telling import say
 
 
@@ -14,7 +22,14 @@ from enricher.cli.telling import say
     short_help="Write the output as far as it is, while the job runs too.",
 )
 @click.argument("checkpoint", type=PATH)
-@OUTPUT
+@option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="PATH",
+    group=WHAT,
+    help="Where to write, .csv or .parquet. Default: the job's <stem>.partial<ext>.",
+)
 @OVERWRITE
 @JOB_ID
 @MOVED_INPUT

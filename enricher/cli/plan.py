@@ -48,13 +48,13 @@ def _lines(plan: "Plan") -> list[str]:
         f"Rows:      {census.total}: {census.new_rows} to enrich, {census.reused} answered already,"
         f" {census.skipped} skipped (nothing to send)",
         f"New runs:  {census.new_runs} (rows with equal inputs share one)",
-        f"Requests:  about {plan.estimate.requests}, {_pace(plan)}",
     ]
     if census.bought_before:
         lines.append(
             f"           {census.bought_before} of them have a result with fewer output columns"
             " and are bought again"
         )
+    lines.append(f"Requests:  about {plan.estimate.requests}, {_pace(plan)}")
     if census.blank_lines:
         lines.append(f"Blank:     {census.blank_lines} blank lines are passed over")
     if plan.credits:

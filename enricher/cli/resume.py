@@ -48,7 +48,8 @@ def command(
 ) -> int:
     """Go on with the job that CHECKPOINT holds, from any directory.
 
-    It keeps the options of the job's last invocation; those given here replace them.
+    It keeps the options of the job's last invocation, whatever their defaults below; those given
+    here replace them.
 
     \b
     enricher resume out.csv.checkpoint.db

@@ -4,6 +4,7 @@ import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from enricher.report.summary import JobOutcome, Summary
 
@@ -49,10 +50,17 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(f"  credits     {credits.before:.12g} before, {credits.after:.12g} now")
     if summary.seconds is not None:
         lines.append(f"  time        {duration(summary.seconds)}")
-    lines += [f"  output      {summary.output}", f"  checkpoint  {summary.checkpoint}"]
+    lines += [_output_line(summary), f"  checkpoint  {summary.checkpoint}"]
     if hint := _next_command(summary):
         lines.append(hint)
     return lines
+
+
+def _output_line(summary: Summary) -> str:
+    if summary.outcome is not JobOutcome.STOPPED:
+        return f"  output      {summary.output}"
+    path = PurePath(summary.output or "")
+    return f"  so far      {path.with_name(f'{path.stem}.partial{path.suffix}')}"
 
 
 def _next_command(summary: Summary) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import httpx2
 import polars as pl
 
 from enricher.simulator import GRIDS, Grid, Settings, outputs_for, parse_duration
@@ -31,7 +32,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_data"
 PROGRAM = (sys.executable, "-m", "enricher")
-COMPANIES, PEOPLE, NO_SOURCE, WEBSITES, NO_SOURCE_COLUMN, FOREIGN = GRIDS
+COMPANIES, PEOPLE, NO_SOURCE, WEBSITES, NO_SOURCE_COLUMN, _ = GRIDS
 
 KEY = 'sk-c@nary/9+Zq=7%41&"x'
 """Of characters that look different in a URL, in JSON and in base64."""
@@ -76,6 +77,7 @@ class Life:
         return said
 
     def is_over(self) -> bool:
+        """Whether it has ended; `end` tells how."""
         return self.process.poll() is not None
 
     def line_on_stderr(self) -> str:
@@ -171,17 +173,19 @@ class Desk:
         return self.world.workspace.requests.total()
 
     def rotate_key(self) -> str:
-        """What `POST /api-key/rotate` does: the old key is void at once."""
-        self.world.workspace._rotate()
-        self.secrets.append(self.world.api_key)
-        return self.world.api_key
+        """Ask for a new key; the old one is void at once."""
+        headers = {"X-API-KEY": self.world.api_key}
+        answer = httpx2.post(f"{self.world.base_url}/api-key/rotate", headers=headers)
+        key: str = answer.json()["api_key"]
+        self.secrets.append(key)
+        return key
 
     # --- at the end -------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """End what still runs, and look through everything that was said and written."""
         for life in self._lives:
-            if not life.is_over():
+            if life.process.stdout is not None and not life.process.stdout.closed:
                 life.process.kill()
                 life.end()
         forms = [form for secret in self.secrets for form in disguises(secret)]

@@ -245,6 +245,14 @@ class Terminal:
         )
         os.close(slave)
 
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.hang_up()
+
     def until(self, words: str) -> None:
         until(lambda: words in self._read(), f"{words!r} on the terminal")
 
@@ -252,13 +260,15 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def hang_up(self) -> None:
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
 
     def end(self) -> int:
-        until(lambda: (self._read(), self.process.poll() is not None)[1], "its end")
+        """Its exit code, after everything that it shows was read."""
+        until(lambda: self._read() and self.process.poll() is not None, "its end")
         self._read()
-        self.hang_up()
-        return self.process.returncode
+        return self.process.wait()
 
     def _read(self) -> str:
         try:
@@ -275,11 +285,11 @@ def slow_job(desk: Desk) -> Terminal:
 
 
 def test_on_a_terminal_a_bar_shows_how_far_it_is_and_ctrl_c_stops(desk: Desk) -> None:
-    terminal = slow_job(desk)
-    terminal.until("/30 rows")
-    until(lambda: len(desk.bought) >= 4, "four submissions")
-    terminal.type("\x03")
-    assert terminal.end() == 130
+    with slow_job(desk) as terminal:
+        terminal.until("/30 rows")
+        until(lambda: len(desk.bought) >= 4, "four submissions")
+        terminal.type("\x03")
+        assert terminal.end() == 130
     assert "\x1b[" in terminal.shown
     assert "━" in terminal.shown
     assert "Ctrl-C: stopping" in terminal.shown
@@ -290,11 +300,11 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_ctrl_c_stops(desk: Desk) ->
 
 
 def test_a_terminal_that_is_closed_stops_the_job_cleanly(desk: Desk) -> None:
-    terminal = slow_job(desk)
-    terminal.until("/30 rows")
-    until(lambda: len(desk.bought) >= 4, "four submissions")
-    terminal.hang_up()
-    assert terminal.process.wait(30) == 129
+    with slow_job(desk) as terminal:
+        terminal.until("/30 rows")
+        until(lambda: len(desk.bought) >= 4, "four submissions")
+        terminal.hang_up()
+        assert terminal.process.wait(30) == 129
     told = desk.do("status", "leads.enriched.csv.checkpoint.db", "--json").json
     assert (told["outcome"], told["exit_code"]) == ("stopped", 129)
     assert told["rows"]["in_doubt"] == 0
