@@ -776,3 +776,11 @@ def test_the_simulators_limit_is_heard():
     replies = world.with_provider(work)
     assert {told.signal.limit for told in replies} == {7.5}
     assert RateSignal(7.5, 1.0, limited=True) in [told.signal for told in replies]
+
+
+def test_a_source_that_is_no_api_source_is_refused_before_anything_is_submitted():
+    imported = next(source for source in COMPANIES.sources if source not in COMPANIES.api_sources)
+    with pytest.raises(ProviderRefused, match="no source") as refused:
+        World(source=imported.id).briefing()
+    assert COMPANIES.api_sources[0].id in refused.value.message
+    assert World(source=COMPANIES.api_sources[0].id).briefing().account

@@ -55,6 +55,9 @@ STOPPING_CODES: Mapping[str, str] = {
 their mends."""
 
 _RUNNABLE = frozenset({"enrichment", "formula", "merge"})
+_API_SOURCE = "api"
+"""The type of source that runs can be sent to; others are imports and the like (5.3)."""
+
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 _LEAST_KEY = 8
@@ -323,11 +326,12 @@ def _labels_of(contract: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_source(source: str, grid: Mapping[str, Any]) -> None:
-    sources = [s for s in grid.get("sources") or () if isinstance(s, dict)]
+    listed = [s for s in grid.get("sources") or () if isinstance(s, dict)]
+    sources = [s for s in listed if s.get("type", _API_SOURCE) == _API_SOURCE]
     if source and source not in {s.get("id") for s in sources}:
         listing = "\n".join(f"  {s.get('id')}  {s.get('display_name')}" for s in sources)
         raise ProviderRefused(
-            f"--source-id {source!r} is no source of this grid. It has:\n{listing}",
+            f"--source-id {source!r} is no source of this grid that runs can use. It has:\n{listing}",
             mend="Name one of these, or leave the option out for the first.",
             code="INVALID_SOURCE",
         )
