@@ -138,7 +138,7 @@ def test_a_stopped_job_says_why_and_how_to_go_on():
         "  rows        5: 5 pending",
         "  runs        0 submitted, 0 rows answered without one, 3 in flight",
         "  requests    0, 0 refused for the rate",
-        "  output      out.csv",
+        "  so far      out.partial.csv",
         "  checkpoint  /my data/it's.db",
         """Go on with:  enricher resume '/my data/it'"'"'s.db'""",
     ]

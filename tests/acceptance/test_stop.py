@@ -106,7 +106,7 @@ def test_the_command_that_it_names_finishes_the_job_from_anywhere(stopped_jobs, 
 
 def test_a_signal_before_there_is_a_job_ends_at_once_and_leaves_nothing(desk: Desk) -> None:
     life = begin(desk, "--base-url", "http://127.0.0.1:9/api/v1")  # nobody listens there
-    assert "the server does not answer" in life.line_on_stderr()
+    assert "does not answer" in life.line_on_stderr()
     life.process.send_signal(signal.SIGTERM)
     said = life.end(exits=143)
     assert (said.json["outcome"], said.json["reason_code"]) == ("stopped", "signal")
