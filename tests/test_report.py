@@ -156,6 +156,7 @@ def test_a_finished_job_has_nothing_to_type_next():
 def test_every_outcome_has_a_headline(outcome):
     headline = summary_lines(dataclasses.replace(FULL, outcome=outcome))[0]
     assert headline.endswith(".")
+    assert summary_lines(Summary(outcome=outcome))[0] == headline  # also where nothing is known
 
 
 def test_credits_are_told_to_the_last_one():

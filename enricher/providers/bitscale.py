@@ -331,7 +331,7 @@ def _check_source(source: str, grid: Mapping[str, Any]) -> None:
     if source and source not in {s.get("id") for s in sources}:
         listing = "\n".join(f"  {s.get('id')}  {s.get('display_name')}" for s in sources)
         raise ProviderRefused(
-            f"--source-id {source!r} is no source of this grid that runs can use. It has:\n{listing}",
+            f"--source-id {source!r} is no source of this grid for runs. It has:\n{listing}",
             mend="Name one of these, or leave the option out for the first.",
             code="INVALID_SOURCE",
         )

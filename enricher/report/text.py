@@ -57,7 +57,7 @@ def summary_lines(summary: Summary) -> list[str]:
 
 
 def _output_line(summary: Summary) -> str:
-    if summary.outcome is not JobOutcome.STOPPED:
+    if summary.outcome is not JobOutcome.STOPPED or not summary.output:
         return f"  output      {summary.output}"
     path = PurePath(summary.output or "")
     return f"  so far      {path.with_name(f'{path.stem}.partial{path.suffix}')}"
