@@ -13,7 +13,7 @@ import polars as pl
 
 from enricher.distinct import DistinctCounter
 from enricher.mapping import InputMapping, KeyMaker
-from enricher.model import Inputs, Item, Outcome, Record, RowStatus
+from enricher.model import Inputs, Item, Outcome, Record, RowStatus, covers
 from enricher.plan import Buy, Census, Ended, UnderWay, fate_of, outcome_of
 from enricher.tally import SeenRows
 
@@ -31,10 +31,15 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """One batch for the engine: what is to be bought, and all its rows for the tally."""
+    """One batch for the engine: what is to be bought, and all its rows for the tally.
+
+    `outgrown` if a run under way was asked for fewer outputs than are wanted now: when it has
+    ended, the rows must be looked at once more.
+    """
 
     items: Sequence[Item]
     seen: SeenRows
+    outgrown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +88,17 @@ class RowFlow:
             ended: Counter[RowStatus] = Counter()
             waiting: list[bytes] = []
             stalled: list[bytes] = []
+            outgrown = False
             for row in rows:
                 if row is None:
                     ended[RowStatus.SKIPPED] += 1
                     continue
                 key, inputs = row
-                match fate_of(records.get(key), self.asked):
+                record = records.get(key)
+                fate = fate_of(record, self.asked)
+                if isinstance(fate, UnderWay) and record is not None:
+                    outgrown = outgrown or not covers(record.asked, self.asked)
+                match fate:
                     case Ended(status):
                         ended[status] += 1
                     case UnderWay(stalled=True):
@@ -98,7 +108,7 @@ class RowFlow:
                     case Buy(supersedes):
                         waiting.append(key)
                         items.setdefault(key, Item(key, inputs, supersedes))
-            yield Fed(list(items.values()), SeenRows(ended, waiting, stalled))
+            yield Fed(list(items.values()), SeenRows(ended, waiting, stalled), outgrown)
 
     def outcomes(self, lookup: Lookup) -> Iterator[tuple[pl.DataFrame, list[Outcome]]]:
         """Each batch with what its rows show. `lookup` must give the outputs too."""

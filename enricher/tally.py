@@ -48,22 +48,23 @@ class RowTally:
     Args:
         total: the rows of the input.
         looked_at: the keys of the stalled runs that this invocation looks at once more.
+        paid: answers that submissions of this invocation brought before.
     """
 
-    def __init__(self, total: int, looked_at: Iterable[bytes] = ()) -> None:
+    def __init__(self, total: int, looked_at: Iterable[bytes] = (), paid: int = 0) -> None:
         self.total = total
         self._looked_at = set(looked_at)
         self._counts: Counter[RowStatus] = Counter()
         self._waiting: Counter[bytes] = Counter()
         self._just_ended: dict[bytes, RowStatus] = {}
         self._bought: set[bytes] = set()
-        self._paid = 0
+        self.paid = paid
 
     @property
     def reused(self) -> int:
         """Rows with an answer that no submission of this invocation was needed for."""
         answered = self._counts[RowStatus.COMPLETED] + self._counts[RowStatus.FAILED]
-        return answered - self._paid
+        return answered - self.paid
 
     def counts(self) -> dict[RowStatus, int]:
         """Every status with its number of rows; they add up to `total`."""
@@ -103,4 +104,4 @@ class RowTally:
         self._counts[status] += self._waiting.pop(key, 0)
         if key in self._bought:
             self._bought.discard(key)
-            self._paid += status in (RowStatus.COMPLETED, RowStatus.FAILED)
+            self.paid += status in (RowStatus.COMPLETED, RowStatus.FAILED)

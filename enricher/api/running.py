@@ -172,6 +172,8 @@ class Invocation:
         self._engine: Engine | None = None
         self._tally = RowTally(0)
         self._new_runs = 0
+        self._outgrown = False
+        self._asked_to_stop: Stop | None = None
         self._credits_after: float | None = None
 
     def __enter__(self) -> "Invocation":
@@ -201,8 +203,18 @@ class Invocation:
         self._tally = RowTally(census.total, [run.key for run in recovered if run.stalled])
         self._new_runs = census.new_runs
         await self._save(self._summary(JobOutcome.RUNNING))
+        self._hooks.ready(self._stop)
         stop = await self._work(recovered)
+        if stop is None and self._outgrown:  # by now every run under way has ended, or stalled
+            self._tally = RowTally(census.total, paid=self._tally.paid)
+            stop = self._asked_to_stop or await self._work(())
         return await self._finish(stop)
+
+    def _stop(self, stop: Stop) -> None:
+        """Stop what is at work now, and begin nothing after it."""
+        self._asked_to_stop = self._asked_to_stop or stop
+        if self._engine is not None:
+            self._engine.stop(stop)
 
     def _remark(self, census: Census) -> None:
         """Say what a person should know before money is spent, or about what was read."""
@@ -260,7 +272,6 @@ class Invocation:
                 warn=self._hooks.warn,
             )
         )
-        self._hooks.ready(self._engine.stop)
         ticker = asyncio.create_task(self._tick())
         try:
             return await self._engine.run(self._feed(), recovered)
@@ -277,6 +288,7 @@ class Invocation:
             if fed is None:
                 return
             self._tally.seen(fed.seen)
+            self._outgrown = self._outgrown or fed.outgrown
             yield fed.items
 
     async def _tick(self) -> None:

@@ -1,6 +1,8 @@
 """What newcomers with nothing but the README tripped over, so that it stays mended."""
 
-from tests.acceptance.desk import COMPANIES, Desk
+import signal
+
+from tests.acceptance.desk import COMPANIES, Desk, cells, until
 
 ROWS = ["Company Name,Website", *(f"Company {n},c{n}.com" for n in range(4))]
 RUN = ("run", "leads.csv", "--grid", COMPANIES.id, "-o", "out.csv", "--rate", "unlimited")
@@ -36,3 +38,18 @@ def test_an_unknown_job_is_answered_with_those_that_there_are(desk: Desk) -> Non
     job = desk.do(*RUN, "--json").json["job"]
     said = desk.start("status", CHECKPOINT, "--job", "abc").end(exits=1)
     assert f"It holds: {job}" in said.err
+
+
+def test_more_output_columns_are_bought_for_runs_that_were_under_way(desk: Desk) -> None:
+    desk.write("leads.csv", ROWS)
+    job = desk.start(*RUN, "--output-column", "Contact")
+    until(lambda: len(desk.bought) == 4, "4 runs")
+    job.process.send_signal(signal.SIGTERM)
+    job.end(exits=143)
+    said = desk.do(*RUN, "--json").json
+    out = cells(desk.folder / "out.csv")
+    assert [row[-2] for row in out.rows] == ["completed"] * 4
+    assert said["rows"]["completed"] == 4
+    assert said["rows"]["pending"] == 0
+    assert len(desk.bought) == 8
+    assert all(row[out.header.index("Tags")] for row in out.rows)
