@@ -1,10 +1,9 @@
 """`run` and `resume`: one invocation of a job, from the lock to the output."""
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher import sink
+from enricher.api.feeder import Feeder
 from enricher.api.wiring import (
     PATIENCE,
     Prepared,
@@ -29,7 +29,6 @@ from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import (
     Item,
-    Record,
     Recovered,
     RowStatus,
     State,
@@ -123,34 +122,6 @@ class Moment:
     @classmethod
     def now(cls) -> "Moment":
         return cls(time.time(), time.monotonic())
-
-
-class Feeder:
-    """The thread that reads the input; closed, it ends at its next batch."""
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, "input")
-        self._closed = threading.Event()
-
-    def __enter__(self) -> "Feeder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        self._executor.shutdown(cancel_futures=True)
-
-    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
-
-    def checked(self, lookup: Lookup) -> Lookup:
-        """The same lookup, which every batch needs, and which is refused after the end."""
-
-        def look_up(keys: Sequence[bytes]) -> Mapping[bytes, Record]:
-            if self._closed.is_set():
-                raise CancelledError
-            return lookup(keys)
-
-        return look_up
 
 
 class Invocation:
