@@ -10,10 +10,11 @@ from tests.acceptance.desk import Desk, desk_in
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heard():
-    """A background job of a shell ignores SIGINT, and would hand that down to every command."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+def stop_signals_are_heard():
+    """A background job of a shell ignores SIGINT, and one of nohup SIGHUP; commands inherit it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def desks_of(tmp_path_factory):
