@@ -8,10 +8,7 @@ Nothing here knows a vendor, a file, SQL, HTTP or a wall clock.
 """
 
 import asyncio
-import heapq
-import itertools
 import math
-from collections import deque
 from collections.abc import (
     AsyncIterator,
     Coroutine,
@@ -21,6 +18,7 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import Any
 
+from enricher.intake import Intake
 from enricher.model import (
     Doubted,
     Event,
@@ -28,6 +26,7 @@ from enricher.model import (
     Intended,
     Item,
     Journal,
+    Mode,
     Recovered,
     RequestCounts,
     Stop,
@@ -45,34 +44,24 @@ from enricher.reactions import (
     after_submission,
     said_to_everyone,
 )
-from enricher.schedule import Look, Run, Schedule, Submit
-from enricher.verdicts import (
-    Accepted,
-    Done,
-    JobStops,
-    KeyRejected,
-    Malformed,
-    MaybeSent,
-    NotSent,
-    Refused,
-    Reply,
-    RunFailed,
-)
+from enricher.schedule import MOST_IN_FLIGHT, Estimate, Look, Run, Schedule, Submit
+from enricher.verdicts import Accepted, Ends, Faults, NotSent, Refused, Reply, SaidToEveryone
 
 ANSWER_GRACE = 10.0
-"""Seconds that a stop waits for the answers to what was sent."""
+"""Seconds that a stop waits for the answers to what was sent; held submissions have longer."""
 
-FED_AHEAD = 1000
-"""Items taken from the feed before they are needed."""
-
-_FAULTS = (NotSent, MaybeSent, Malformed)
+HOLD_GRACE = 15.0
+"""Seconds that a held submission may take beyond the time for which it is held."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What an engine works with; `run_timeout` in seconds since a submission.
+    """What an engine works with.
 
-    `warn` is told each thing that a person should know, once.
+    Attributes:
+        run_timeout: seconds since a submission after which a run is given up.
+        most_in_flight: runs that may be under way at once.
+        warn: told each thing that a person should know, once.
     """
 
     provider: Provider
@@ -83,6 +72,8 @@ class Tools:
     counts: RequestCounts
     run_timeout: float
     warn: Warn
+    mode: Mode = Mode.ASYNC
+    most_in_flight: int = MOST_IN_FLIGHT
 
 
 class Engine:
@@ -93,12 +84,14 @@ class Engine:
         self._journal = tools.journal
         self._counts = tools.counts
         self._loop = asyncio.get_running_loop()
-        self._schedule = Schedule(tools.gate.rate)
+        self._schedule = Schedule(
+            tools.gate.rate,
+            tools.most_in_flight,
+            hold=tools.provider.hold,
+            holding=tools.mode is Mode.SYNC,
+        )
         self._backoff = Backoff()
-        self._fed: deque[Item] = deque()
-        self._feed_ended = False
-        self._taken_back: list[tuple[float, int, Item]] = []
-        self._order = itertools.count()
+        self._intake = Intake(self._ring)
         self._preparing: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[None]] = set()
         self._probing = False
@@ -113,6 +106,14 @@ class Engine:
         """Runs submitted and not ended."""
         about_to_be = len(self._schedule.prepared) + len(self._preparing)
         return self._schedule.in_flight - about_to_be
+
+    def estimate(self, to_come: int) -> Estimate | None:
+        """What is left, with so many items to submit; `None` while too little is known."""
+        return self._schedule.estimate(to_come)
+
+    def median_wait(self) -> float | None:
+        """Estimated seconds between a run's end and its retrieval; `None` if none has ended."""
+        return self._schedule.median_wait()
 
     def stop(self, stop: Stop) -> None:
         """Send nothing more and collect the answers to what was sent.
@@ -138,7 +139,7 @@ class Engine:
         """
         for found in recovered:
             self._recover(found)
-        pump = self._started(self._pump(feed))
+        pump = self._started(self._intake.pump(feed))
         self._driver = self._started(self._drive())
         try:
             if self._stop is None:
@@ -161,11 +162,21 @@ class Engine:
         if self._preparing:
             await asyncio.wait(self._preparing)
         if self._requests:
-            await asyncio.wait(self._requests, timeout=ANSWER_GRACE)
+            await asyncio.wait(self._requests, timeout=self._grace())
         await _ended(*self._requests)
         if self._failure is None:
             for item in self._schedule.prepared:
                 self._journal.post(Withdrew(item.key))
+
+    def _grace(self) -> float:
+        if not self._schedule.holding:
+            return ANSWER_GRACE
+        longest = self._schedule.hold + HOLD_GRACE
+        self._tools.warn(
+            f"waiting up to {longest:.0f} s for {len(self._requests)} requests that are held open;"
+            " a second Ctrl-C leaves their runs in doubt"
+        )
+        return longest
 
     def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -184,14 +195,6 @@ class Engine:
 
     # --- the driver --------------------------------------------------------------------------
 
-    async def _pump(self, feed: AsyncIterator[Sequence[Item]]) -> None:
-        async for items in feed:
-            self._fed.extend(items)
-            self._ring()
-            while len(self._fed) >= FED_AHEAD:
-                await self._bell.wait()
-        self._feed_ended = True
-
     async def _drive(self) -> None:
         while not self._is_over():
             if self._tools.breaker.is_given_up(self._loop.time()):
@@ -206,12 +209,12 @@ class Engine:
                 await self._wait()
 
     def _is_over(self) -> bool:
-        left = self._fed or self._taken_back or self._preparing or self._requests
-        return self._feed_ended and not left and not self._schedule.in_flight
+        left = self._intake.left or self._preparing or self._requests
+        return not left and not self._schedule.in_flight
 
     def _prepare(self) -> None:
         """Begin to write intents, while there is room for more."""
-        self._schedule.feed_ended = self._feed_ended and not self._fed
+        self._schedule.to_come = self._intake.left + len(self._preparing)
         while len(self._preparing) < self._schedule.room() and (item := self._next_item()):
             self._schedule.opened(item.key)
             self._preparing.add(self._started(self._intend(item)))
@@ -219,9 +222,7 @@ class Engine:
     def _next_item(self) -> Item | None:
         if self._tools.breaker.is_open:
             return None
-        if self._taken_back and self._taken_back[0][0] <= self._loop.time():
-            return heapq.heappop(self._taken_back)[2]
-        return self._fed.popleft() if self._fed else None
+        return self._intake.next(self._loop.time())
 
     async def _intend(self, item: Item) -> None:
         if await self._journal.write(Intended(item)):
@@ -260,8 +261,8 @@ class Engine:
         due = self._schedule.due_at()
         if self._tools.breaker.is_open:
             due = math.inf if self._probing else self._tools.breaker.probe_due_at
-        elif self._taken_back and self._taken_back[0][0] > self._loop.time():
-            due = min(due, self._taken_back[0][0])
+        else:
+            due = min(due, self._intake.due_at(self._loop.time()))
         try:
             async with asyncio.timeout_at(None if math.isinf(due) else due):
                 await self._bell.wait()
@@ -276,29 +277,34 @@ class Engine:
     # --- one request -------------------------------------------------------------------------
 
     async def _submit(self, item: Item, sent_at: float, permit: Permit) -> None:
+        hold = self._schedule.holding
         try:
-            reply = await self._tools.provider.submit(item.inputs, permit.sent)
+            reply = await self._tools.provider.submit(item.inputs, permit.sent, hold=hold)
         except asyncio.CancelledError:
             self._counts.submit += 1
             self._journal.post(Doubted(item.key, "stopped before the answer came"))
             raise
         finally:
             permit.close()
-        self._schedule.answered(item.key, self._loop.time())
+        now = self._loop.time()
+        self._schedule.answered(item.key, now)
         self._learn("submit", reply, sent_at)
         self._counts.submit += not isinstance(reply.verdict, NotSent)
-        self._counts.accepted += isinstance(reply.verdict, Accepted | Done | RunFailed)
+        self._counts.accepted += isinstance(reply.verdict, Accepted | Ends)
         reaction = after_submission(item.key, reply.verdict, self._tools.refusals)
         match reaction.event:
             case GotId(key, run_id):
-                run = Run(key, run_id, self._loop.time())
+                began = sent_at if hold else now
+                run = Run(key, run_id, began, alive_at=now - began)
                 await self._journal.write(reaction.event)
                 self._schedule.accepted(run)
             case event:
+                if hold and isinstance(reply.verdict, Ends):
+                    self._schedule.held(now - sent_at)
                 self._close(event)
         if reaction.again:
-            due = self._loop.time() + self._wait_of(reaction.again, 1)
-            heapq.heappush(self._taken_back, (due, next(self._order), item))
+            wait = self._wait_of(reaction.again, 1)
+            self._intake.take_back(item, self._loop.time() + wait)
         self._heed(reaction)
 
     async def _look(self, run: Run, sent_at: float, permit: Permit) -> None:
@@ -318,11 +324,22 @@ class Engine:
             run.faults += reaction.again is Again.AFTER_BACKOFF
             self._schedule.look_again(run, now + self._wait_of(reaction.again, run.faults))
         else:
-            ended = isinstance(reply.verdict, Done | RunFailed)
+            ended = isinstance(reply.verdict, Ends)
             self._schedule.looked(run, ended=ended, on=reaction.event is None, now=now)
+            self._choose_mode()
         if reaction.event:
             self._close(reaction.event)
         self._heed(reaction)
+
+    def _choose_mode(self) -> None:
+        schedule = self._schedule
+        may_hold = self._tools.mode is Mode.AUTO and not schedule.holding
+        if may_hold and schedule.holding_pays():
+            schedule.holding = True
+            self._tools.warn(
+                "going on in sync mode, which is clearly faster for runs as short as these;"
+                " submissions that are open when the program dies are in doubt"
+            )
 
     async def _probe(self, sent_at: float, permit: Permit) -> None:
         reply = await self._tools.provider.probe(permit.sent)
@@ -330,9 +347,9 @@ class Engine:
         self._counts.other += not isinstance(reply.verdict, NotSent)
         self._probing = False
         self._tools.gate.observe(reply.signal, sent_at)
-        alive = not isinstance(reply.verdict, _FAULTS)
+        alive = not isinstance(reply.verdict, Faults)
         self._tools.breaker.probed(alive, self._loop.time())
-        if isinstance(reply.verdict, JobStops | KeyRejected):
+        if isinstance(reply.verdict, SaidToEveryone):
             self._heed(said_to_everyone(reply.verdict))
 
     def _learn(self, kind: str, reply: Reply, sent_at: float) -> None:
@@ -340,7 +357,7 @@ class Engine:
         self._tools.gate.observe(reply.signal, sent_at)
         self._schedule.rate = self._tools.gate.rate
         breaker = self._tools.breaker
-        if isinstance(reply.verdict, _FAULTS):
+        if isinstance(reply.verdict, Faults):
             was_open = breaker.is_open
             breaker.fault(kind, self._loop.time())
             if breaker.is_open and not was_open:

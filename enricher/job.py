@@ -23,8 +23,10 @@ from pydantic import (
 
 from enricher.cell import well_formed
 from enricher.errors import UsageError
+from enricher.model import Mode
 
 RATE_FORM = "a number of requests per second from 0.001 to 100000, `auto` or `unlimited`"
+IN_FLIGHT_FORM = "a whole number from 1 to 100000, or `auto`"
 AGE_FORM = "a number with a unit: 90s, 15m, 2h or 30d"
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -68,6 +70,20 @@ def parse_rate(value: object) -> float | Literal["auto", "unlimited"]:
     if not 0.001 <= rate <= 100_000:
         raise ValueError(f"{str(value)!r} is not {RATE_FORM}")
     return rate
+
+
+def parse_in_flight(value: object) -> int | Literal["auto"]:
+    """`auto` or how many runs may be under way.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    if value == "auto":
+        return "auto"
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= 100_000:
+        raise ValueError(f"{text!r} is not {IN_FLIGHT_FORM}")
+    return int(text)
 
 
 def _parse_url(value: object) -> str:
@@ -115,6 +131,7 @@ def _parse_text(text: str) -> str:
 
 
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
+InFlight = Annotated[int | Literal["auto"], BeforeValidator(parse_in_flight)]
 Url = Annotated[str, BeforeValidator(_parse_url)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 Prefix = Annotated[str, BeforeValidator(_parse_prefix)]
@@ -143,6 +160,8 @@ class Job(BaseModel):
     maps: dict[Text, Text] = {}
     templates: dict[Text, Text] = {}
     rate: Rate = "auto"
+    mode: Mode = Mode.ASYNC
+    max_in_flight: InFlight = "auto"
     run_timeout: float = Field(default=7200.0, ge=0, allow_inf_nan=False)
     status_prefix: Prefix = "enrichment"
 

@@ -136,6 +136,17 @@ class Context:
     source: str = ""
 
 
+class Mode(enum.StrEnum):
+    """How runs are submitted and their results fetched."""
+
+    ASYNC = "async"
+    """Submitted, and looked at until they end."""
+    SYNC = "sync"
+    """The submission is held open until the run ends."""
+    AUTO = "auto"
+    """`ASYNC` until `SYNC` is found to be clearly faster."""
+
+
 # --- what happened: events, written to the journal ------------------------------------------
 
 

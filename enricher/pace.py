@@ -20,7 +20,7 @@ from tenacity import (
 )
 
 from enricher.model import OnSent, Warn
-from enricher.verdicts import Malformed, MaybeSent, NotSent, RateSignal, Refused, Reply
+from enricher.verdicts import Faults, RateSignal, Refused, Reply
 
 DEFAULT_RATE = 5.0
 """Requests a second and workspace over all endpoints (BitScale API, section 3)."""
@@ -77,7 +77,8 @@ class Gate:
         rate: requests a second; `math.inf` for none.
         follow: take the limit that the server's answers name, up and down. Without it the server's
             word can only lower the rate: sending more than it allows would be refused anyway.
-        warn: told when the server's limit is lower than `rate`, once for each limit.
+        warn: told when the server's limit is lower than `rate`, once for each limit, and once of
+            headers that make no sense.
     """
 
     def __init__(self, rate: float, *, follow: bool = False, warn: Warn = lambda _: None) -> None:
@@ -90,9 +91,10 @@ class Gate:
         self._margin_at = self._widened_at = self._loop.time()
         self._paused_until = 0.0
         self._warned_of: set[float] = set()
+        self._warned_of_nonsense = False
         self._sends = deque[float]()
         self._unsent: set[GatePermit] = set()
-        self._freed = asyncio.Event()
+        self._changed = asyncio.Event()
         self._set_rate(rate)
         if math.isfinite(rate):
             self.pause(self._loop.time() + self._span + self._margin)
@@ -123,7 +125,7 @@ class Gate:
         while (at := self._allowed_at()) > self._loop.time():
             try:
                 async with asyncio.timeout_at(None if math.isinf(at) else at):
-                    await self._freed.wait()
+                    await self._changed.wait()
             except TimeoutError:
                 pass
 
@@ -134,12 +136,19 @@ class Gate:
         self._unsent.discard(permit)
         if sent:
             self._log(self._loop.time())
-        self._freed.set()
-        self._freed = asyncio.Event()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let everyone who waits look again how long that is."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def observe(self, signal: RateSignal, sent_at: float) -> None:
         """Learn from an answer to a request that was allowed, or left, at `sent_at`."""
         now = self._loop.time()
+        if signal.nonsense and not self._warned_of_nonsense:
+            self._warned_of_nonsense = True
+            self._warn(f"the server's rate headers cannot be followed: {signal.nonsense}")
         if signal.limit is not None:
             self._hear_limit(signal.limit)
         if signal.limited:
@@ -163,6 +172,7 @@ class Gate:
             asked = "unlimited" if math.isinf(self._asked) else f"{self._asked:g}"
             self._warn(f"the server allows {limit:g} requests/s: going at that, not {asked}")
         self._set_rate(rate)
+        self._wake()
 
     def _set_rate(self, rate: float) -> None:
         """The log of sends outlives every change of rate, and with it the promise."""
@@ -330,7 +340,7 @@ async def patiently(
         return reply
 
     def is_fault(reply: Reply) -> bool:
-        return isinstance(reply.verdict, NotSent | MaybeSent | Malformed | Refused)
+        return isinstance(reply.verdict, Faults | Refused)
 
     def told(state: RetryCallState) -> None:
         if state.outcome is not None:

@@ -1,12 +1,16 @@
 """What is to be done about a row, and what a job would cost. Pure."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enricher.model import Outcome, Record, RowStatus, State, covers
+from enricher.model import Mode, Outcome, Record, RowStatus, State, covers
 
-REQUESTS_PER_RUN = 2.1
-"""A submission and about one look; what the schedule needs on runs of usual lengths."""
+REQUESTS_PER_RUN: Mapping[Mode, float] = {Mode.ASYNC: 2.1, Mode.AUTO: 2.1, Mode.SYNC: 1.02}
+"""A submission and about one look, or none: what runs of usual lengths need."""
+
+_KNOWN = 12
+"""Submissions of an earlier invocation that tell more than the usual."""
 
 PREFLIGHT_REQUESTS = 3
 SHARE_OF_LIMIT = 0.97
@@ -101,9 +105,14 @@ class Estimate:
     seconds: float
 
 
-def estimate(runs: int, rate: float, in_flight: int = 0) -> Estimate:
+def requests_per_run(mode: Mode, submitted: int = 0, requests: int = 0) -> float:
+    """What runs usually need, or did the last time: so many `requests` for those `submitted`."""
+    return requests / submitted if submitted >= _KNOWN else REQUESTS_PER_RUN[mode]
+
+
+def estimate(runs: int, rate: float, in_flight: int = 0, per_run: float = 2.1) -> Estimate:
     """What is left for `runs` new runs, and `in_flight` that are submitted already."""
-    looks = in_flight * (REQUESTS_PER_RUN - 1)
-    requests = PREFLIGHT_REQUESTS + round(runs * REQUESTS_PER_RUN + looks)
+    looks = in_flight * (per_run - 1)
+    requests = PREFLIGHT_REQUESTS + round(runs * per_run + looks)
     whole = math.floor(rate) if 1 <= rate < math.inf else rate  # in any one second
     return Estimate(requests, round(requests / (whole * SHARE_OF_LIMIT), 1))

@@ -20,6 +20,7 @@ from enricher.model import (
 from enricher.verdicts import (
     Accepted,
     Done,
+    Ends,
     JobStops,
     KeyRejected,
     Malformed,
@@ -28,6 +29,7 @@ from enricher.verdicts import (
     Refused,
     RowRejected,
     RunFailed,
+    SaidToEveryone,
     StillRunning,
     Verdict,
 )
@@ -94,7 +96,7 @@ def after_submission(key: bytes, verdict: Verdict, refusals: Refusals) -> Reacti
     An event that is no end is always `GotId` or `Withdrew`; after a `Withdrew` the item is
     submitted again.
     """
-    if isinstance(verdict, Accepted | Done | RunFailed):
+    if isinstance(verdict, Accepted | Ends):
         refusals.good_answer()
     match verdict:
         case Accepted(run_id):
@@ -162,7 +164,7 @@ def _given_up(
     raise TypeError(f"{verdict} is no answer to a look")
 
 
-def said_to_everyone(verdict: KeyRejected | JobStops) -> Reaction:
+def said_to_everyone(verdict: SaidToEveryone) -> Reaction:
     """What a refusal that every request would meet means for the job."""
     match verdict:
         case JobStops(code, message, mend):

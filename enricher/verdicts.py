@@ -116,17 +116,28 @@ Verdict = (
     | Facts
 )
 
+Ends = Done | RunFailed
+"""The run is over."""
+
+Faults = NotSent | MaybeSent | Malformed
+"""The server gave no usable answer."""
+
+SaidToEveryone = KeyRejected | JobStops
+"""No request of this job would be answered otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class RateSignal:
     """What an answer said of the rate limit: `limit` in requests/s, `retry_after` in seconds.
 
-    `limited` is true for a 429: the request came too early.
+    `limited` is true for a 429: the request came too early. `nonsense` tells a person which headers
+    could not be followed as they were; it says nothing of the rate.
     """
 
     limit: float | None = None
     retry_after: float | None = None
     limited: bool = False
+    nonsense: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

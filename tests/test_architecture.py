@@ -25,7 +25,7 @@ FLOORS: Sequence[set[str]] = (
     {"errors", "model", "verdicts", "cell", "column"},
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
-        *("providers", "tally", "distinct", "schedule"),
+        *("providers", "tally", "distinct", "schedule", "intake"),
     },
     {"engine", "feed", "preflight"},
     {"api"},
@@ -82,9 +82,19 @@ DOING = WORLD | {"asyncio", "threading"}
 PURE = {
     **dict.fromkeys(("errors", "model", "verdicts", "cell", "column"), DOING),
     **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally"), DOING),
-    **dict.fromkeys(("engine", "feed", "preflight"), WORLD | {"threading"}),
+    **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }
 """Rooms without I/O or clock of their own (time is an input): what they may not import."""
+
+WALL_CLOCK = re.compile(
+    r"(datetime\.)?(time\.(time|time_ns|ctime|gmtime|localtime)|(datetime|date)\.(now|utcnow|today))"
+)
+"""What is read, as it is written."""
+WALL_CLOCK_ROOMS = {
+    "api": "stamps for people, and the age of a run that another process submitted",
+    "checkpoint": "stamps that another process will read",
+}
+"""It may jump; everywhere else the event loop's monotonic clock decides."""
 
 VENDORS = re.compile(r"bitscale|8bitedge|eightbitedge|scale_?gp", re.IGNORECASE)
 NAMELESS = {"utils", "util", "helpers", "common", "misc"}
@@ -236,6 +246,18 @@ def pure_rooms_touch_nothing(house: list[Module]) -> Iterator[str]:
                 yield f"{module.at(used.line)}: '{module.room}' is pure; it imports {used.target}"
 
 
+def the_wall_clock_decides_nothing(house: list[Module]) -> Iterator[str]:
+    for module in house:
+        for node in ast.walk(module.tree):
+            read = [ast.unparse(node)] if isinstance(node, ast.Attribute) else []
+            if isinstance(node, ast.ImportFrom) and node.module == "time":
+                read = [f"time.{alias.name}" for alias in node.names]
+            for name in filter(WALL_CLOCK.fullmatch, read):
+                if module.room not in WALL_CLOCK_ROOMS:
+                    where = module.at(getattr(node, "lineno", 0))
+                    yield f"{where}: '{module.room}' reads the wall clock, {name}"
+
+
 def the_engine_names_no_vendor(house: list[Module]) -> Iterator[str]:
     for module in house:
         for number, line in enumerate(module.text.splitlines(), 1):
@@ -309,6 +331,7 @@ RULES: Sequence[Rule] = (
     the_simulator_stands_aside,
     libraries_stay_at_home,
     pure_rooms_touch_nothing,
+    the_wall_clock_decides_nothing,
     the_engine_names_no_vendor,
     nothing_goes_in_circles,
     files_are_named_by_topic,
@@ -347,6 +370,9 @@ OFFENCES = [
     (libraries_stay_at_home, {"job.py": "from requests import get"}, "requests has no home"),
     (pure_rooms_touch_nothing, {"engine.py": "from time import monotonic"}, "engine.py:1"),
     (pure_rooms_touch_nothing, {"model.py": "import pathlib"}, "model.py:1"),
+    (the_wall_clock_decides_nothing, {"pace.py": "import time\nx = time.time()"}, "pace.py:2"),
+    (the_wall_clock_decides_nothing, {"sink/a.py": "from time import time_ns"}, "time_ns"),
+    (the_wall_clock_decides_nothing, {"plan.py": "x = datetime.datetime.now(UTC)"}, "plan.py:1"),
     (the_engine_names_no_vendor, {"engine.py": "URL = 'https://api.BitScale.test'"}, "BitScale"),
     (nothing_goes_in_circles, CIRCLE, "import cycle"),
     (files_are_named_by_topic, {"source/utils.py": ""}, "source/utils.py"),

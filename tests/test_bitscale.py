@@ -678,6 +678,14 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_our_words(to, status
     assert world.key not in repr(told)
 
 
+@pytest.mark.parametrize("status", [200, 429])
+def test_a_server_that_repeats_the_key_in_a_header_does_not_either(status):
+    world = World()
+    repeated = canned(status, X_RateLimit_Limit=f"not for {world.key}")
+    told = reply_in(world, "look", repeated).signal.nonsense
+    assert told == "X-RateLimit-Limit 'not for ***' is ignored"
+
+
 def test_nothing_shows_the_key():
     world = World()
 

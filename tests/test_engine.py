@@ -150,6 +150,20 @@ def test_told_to_wait_everyone_waits(tmp_path: Path):
     assert max(runs_of(world).values()) == 1
 
 
+def test_rate_headers_that_make_no_sense_are_told_once_and_the_job_goes_on(tmp_path: Path):
+    world = World(tmp_path, follow=True)
+    told = (("X-RateLimit-Limit", "banana"), ("Retry-After", "soon"))
+    refusals = iter([Canned(429, b"{}", told), Canned(503, b"{}", told)] * 3)
+    world.network.script = lambda _: next(refusals, None)
+    rows = companies(5)
+    assert virtual.run(world.live(rows)) is None
+    assert [record.state for record in world.records(rows)] == [State.COMPLETED] * 5
+    assert world.warnings == [
+        "the server's rate headers cannot be followed: X-RateLimit-Limit 'banana' is ignored;"
+        " Retry-After 'soon' is taken as 1 s"
+    ]
+
+
 def test_a_poison_row_fails_alone(tmp_path: Path):
     world = World(tmp_path)
     rows = companies(8)

@@ -317,6 +317,21 @@ def test_a_gate_that_follows_takes_the_servers_limit_up_and_down():
     assert real == pytest.approx(told, rel=0.06)
 
 
+def test_a_higher_limit_wakes_those_who_wait_by_a_lower_one():
+    async def work():
+        gate = Gate(5, follow=True)
+        await sends(gate, 1)
+        gate.observe(RateSignal(0.001), now())
+        waiting = asyncio.create_task(sends(gate, 1))
+        await asyncio.sleep(10)
+        gate.observe(RateSignal(5), now())
+        return waiting.done(), (await waiting)[0]
+
+    was_done, sent_at = virtual.run(work())
+    assert not was_done
+    assert sent_at <= 12
+
+
 def warned(rate, limits, *, follow=False):
     """The rate after each of these limits, and the warnings."""
     warnings: list[str] = []
@@ -340,6 +355,23 @@ def test_a_fixed_rate_is_lowered_by_the_servers_limit_never_raised_and_told_once
 
 def test_a_gate_that_follows_has_nothing_to_warn_of():
     assert warned(5, [3, 50], follow=True) == ([3, 50], [])
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_headers_that_make_no_sense_are_told_once_and_change_nothing(follow):
+    warnings: list[str] = []
+
+    async def work():
+        gate = Gate(5, follow=follow, warn=warnings.append)
+        for n in range(20):
+            gate.observe(RateSignal(nonsense=f"X-RateLimit-Limit 'banana{n}' is ignored"), now())
+        return gate.rate, await sends(gate, 20)
+
+    rate, times = virtual.run(work())
+    assert warnings == [
+        "the server's rate headers cannot be followed: X-RateLimit-Limit 'banana0' is ignored"
+    ]
+    assert (rate, times) == (5, busy(5, 20))
 
 
 def test_a_limit_beyond_all_measure_is_none():

@@ -15,7 +15,7 @@ from enricher.api.reading import Status, export_to, status_of
 from enricher.api.running import Hooks, run_job
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
-from enricher.job import Job, make_job, parse_age, parse_rate
+from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_rate
 from enricher.model import Stop, StopCode, Warn
 from enricher.providers import bitscale
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
@@ -36,6 +36,7 @@ __all__ = [
     "export",
     "job_of",
     "parse_age",
+    "parse_in_flight",
     "parse_rate",
     "plan",
     "printable",

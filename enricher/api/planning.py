@@ -9,8 +9,8 @@ from enricher.api.wiring import is_begun, nothing_known, open_input, prepared
 from enricher.checkpoint import Reader
 from enricher.feed import Lookup
 from enricher.job import Job
-from enricher.model import Warn
-from enricher.plan import Census, Estimate, estimate
+from enricher.model import Mode, Warn
+from enricher.plan import Census, Estimate, estimate, requests_per_run
 from enricher.providers.base import Credits
 
 
@@ -57,19 +57,31 @@ class Plan:
 SAMPLES = 3
 
 
+def _learnt(summary: Mapping[str, Any] | None, mode: Mode) -> float:
+    """Requests a run, as the job's latest invocation found."""
+    if summary is None:
+        return requests_per_run(mode)
+    requests = summary["requests"]
+    sent = requests["submit"] + requests["poll"]
+    return requests_per_run(mode, summary["runs"]["submitted"], sent)
+
+
 async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
     """See `api.plan`."""
     table = open_input(job)
     async with prepared(job, table, environ, warn) as ready:
         with ExitStack() as held:
             lookup: Lookup = nothing_known
+            per_run = requests_per_run(job.mode)
             if is_begun(job.checkpoint):
-                lookup = held.enter_context(Reader(job.checkpoint)).records
+                reader = held.enter_context(Reader(job.checkpoint))
+                lookup = reader.records
+                per_run = _learnt(reader.latest_summary(job.id), job.mode)
             census = ready.flow.census(lookup)
         samples = ready.flow.samples(SAMPLES)
         return Plan(
             census=census,
-            estimate=estimate(census.new_runs, ready.gate.rate),
+            estimate=estimate(census.new_runs, ready.gate.rate, per_run=per_run),
             rate=ready.gate.rate,
             credits=ready.briefing.credits,
             title=ready.briefing.title,

@@ -18,6 +18,7 @@ from enricher.api.wiring import (
     is_begun,
     is_ours,
     layout_of,
+    most_in_flight,
     nothing_known,
     open_input,
     prepared,
@@ -29,6 +30,7 @@ from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import (
     Item,
+    Mode,
     Recovered,
     RowStatus,
     State,
@@ -37,7 +39,7 @@ from enricher.model import (
     Warn,
 )
 from enricher.pace import Breaker
-from enricher.plan import Census, estimate
+from enricher.plan import SHARE_OF_LIMIT, Census, estimate, requests_per_run
 from enricher.preflight import asker
 from enricher.reactions import Refusals
 from enricher.report.summary import (
@@ -199,6 +201,10 @@ class Invocation:
         if census.new_runs:
             for remark in self._ready.briefing.remarks:
                 self._hooks.warn(remark)
+            if self._job.mode is Mode.SYNC:
+                self._hooks.warn(
+                    "sync mode: submissions that are open when the program dies are in doubt"
+                )
 
     # --- before ------------------------------------------------------------------------------
 
@@ -241,6 +247,8 @@ class Invocation:
                 counts=self._ready.counts,
                 run_timeout=self._job.run_timeout,
                 warn=self._hooks.warn,
+                mode=self._job.mode,
+                most_in_flight=most_in_flight(self._job),
             )
         )
         ticker = asyncio.create_task(self._tick())
@@ -356,6 +364,7 @@ class Invocation:
                 retried=counts.retried,
             ),
             credits=CreditTotals(credits.remaining if credits else None, self._credits_after),
+            median_wait=self._engine.median_wait() if self._engine else None,
         )
 
     def _in_flight(self, outcome: JobOutcome) -> int:
@@ -365,11 +374,15 @@ class Invocation:
         return len(self._reader.unfinished(self._ready.context, State.RUNNING))
 
     def _eta(self) -> float:
-        """Seconds left, if what is still to be bought needs what runs usually need."""
+        """Seconds left, by what this job's runs needed so far, or by what runs usually need."""
         pending = self._tally.counts()[RowStatus.PENDING]
         left = min(pending, max(0, self._new_runs - self._ready.counts.accepted))
+        learnt = self._engine.estimate(left) if self._engine else None
+        if learnt:
+            return round(learnt.seconds / SHARE_OF_LIMIT, 1)
         in_flight = self._engine.in_flight if self._engine else 0
-        return estimate(left, self._ready.gate.rate, in_flight).seconds
+        per_run = requests_per_run(self._job.mode)
+        return estimate(left, self._ready.gate.rate, in_flight, per_run).seconds
 
 
 def _outcome(stop: Stop | None, exit_code: int) -> JobOutcome:

@@ -19,6 +19,7 @@ from enricher.providers import bitscale
 from enricher.providers.base import Briefing, Provider
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
+from enricher.schedule import MOST_IN_FLIGHT
 from enricher.source import Table
 
 PATIENCE = 900.0
@@ -145,6 +146,10 @@ def _gate(job: Job, warn: Warn) -> pace.Gate:
             return pace.Gate(math.inf, warn=warn)
         case rate:
             return pace.Gate(rate, warn=warn)
+
+
+def most_in_flight(job: Job) -> int:
+    return MOST_IN_FLIGHT if job.max_in_flight == "auto" else job.max_in_flight
 
 
 def flow_of(

@@ -121,6 +121,20 @@ RATE = option(
     help="Requests per second, all endpoints together. Default: auto, which starts at 5 and"
     " follows the server's headers.",
 )
+MODE = option(
+    "--mode",
+    type=click.Choice(["async", "sync", "auto"]),
+    group=PACE,
+    help="async submits and polls; sync holds one request per run, and what is open at a crash is"
+    " in doubt; auto may change to sync when that is clearly faster. Default: async.",
+)
+MAX_IN_FLIGHT = option(
+    "--max-in-flight",
+    type=Parsed("count", "parse_in_flight"),
+    metavar="N|auto",
+    group=PACE,
+    help="Runs submitted and not finished. Default: auto, which sizes itself, up to 1000.",
+)
 RUN_TIMEOUT = option(
     "--run-timeout",
     type=Parsed("age", "parse_age"),
@@ -206,7 +220,9 @@ JOB_OPTIONS = together(
             group=WHAT,
             help="Name the status columns NAME_status and NAME_error. Default: enrichment.",
         ),
+        MODE,
         RATE,
+        MAX_IN_FLIGHT,
         RUN_TIMEOUT,
         option(
             "--checkpoint",

@@ -57,6 +57,8 @@ class Provider(Protocol):
     """One target of one vendor, reached with one key."""
 
     name: str
+    hold: float
+    """Seconds for which a submission can be held open until its run has ended; 0 if it cannot."""
 
     async def brief(self, ask: Ask) -> Briefing:
         """Learn everything that costs nothing, through `ask`.
@@ -69,8 +71,12 @@ class Provider(Protocol):
     async def balance(self, ask: Ask) -> Credits | None:
         """The balance now, or `None` where the provider does not tell."""
 
-    async def submit(self, inputs: Inputs, on_sent: OnSent) -> Reply:
-        """Ask for one paid run. Of all methods the only one that may cost money."""
+    async def submit(self, inputs: Inputs, on_sent: OnSent, *, hold: bool = False) -> Reply:
+        """Ask for one paid run. Of all methods the only one that may cost money.
+
+        Args:
+            hold: have the answer wait for the run's end, for `hold` seconds at most.
+        """
 
     async def look(self, run_id: str, on_sent: OnSent) -> Reply:
         """Ask how the run stands."""

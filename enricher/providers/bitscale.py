@@ -41,6 +41,9 @@ BASE_URL_VARIABLE = "BITSCALE_BASE_URL"
 DEADLINE = 30.0
 """Seconds for one request: an asynchronous submission is answered at once (section 6)."""
 
+HOLD, HOLD_DEADLINE = 120.0, 135.0
+"""Seconds for which a sync submission is held (section 6), and after which it counts as lost."""
+
 STOPPING_CODES: Mapping[str, str] = {
     "FEATURE_DISABLED": "The API is part of the Enterprise plan: have the plan changed.",
     "GRID_NOT_FOUND": "Copy the id from the grid's address, app.bitscale.ai/grid/ID, and check"
@@ -61,7 +64,7 @@ _API_SOURCE = "api"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 _LEAST_KEY = 8
-"""A key of so many characters is blackened where the server's words on an error repeat it."""
+"""A key of so many characters is blackened where the server's words repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class BitScale:
     """The provider `bitscale`."""
 
     name = NAME
+    hold = HOLD
 
     def __init__(self, transport: Transport, key: ApiKey, target: Target) -> None:
         self._transport = transport
@@ -133,16 +137,23 @@ class BitScale:
 
     # --- runs --------------------------------------------------------------------------------
 
-    async def submit(self, inputs: Inputs, on_sent: OnSent = unheard) -> Reply:
+    async def submit(
+        self, inputs: Inputs, on_sent: OnSent = unheard, *, hold: bool = False
+    ) -> Reply:
         """`POST /grids/:id/run` (5.5). `mode` is always sent: left out it means sync."""
-        body: dict[str, Any] = {"mode": "async", "inputs": dict(inputs)}
+        body: dict[str, Any] = {"mode": "sync" if hold else "async", "inputs": dict(inputs)}
         if self._asked is not None:
             body["output_columns"] = list(self._asked)
         if self._target.source:
             body["source_id"] = self._target.source
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
         return await self._request(
-            "POST", f"/grids/{self._target.grid}/run", _of_submission, on_sent, content=content
+            "POST",
+            f"/grids/{self._target.grid}/run",
+            _of_submission,
+            on_sent,
+            content=content,
+            deadline=HOLD_DEADLINE if hold else DEADLINE,
         )
 
     async def look(self, run_id: str, on_sent: OnSent = unheard) -> Reply:
@@ -158,6 +169,7 @@ class BitScale:
         *,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        deadline: float = DEADLINE,
     ) -> Reply:
         carried = self._key.value
         headers = {"X-API-KEY": carried, "Accept": "application/json"}
@@ -167,17 +179,15 @@ class BitScale:
             method,
             path,
             headers=headers,
-            deadline=DEADLINE,
+            deadline=deadline,
             params=params,
             content=content,
             on_sent=on_sent,
         )
         if not isinstance(answer, Answer):
             return Reply(answer)
+        answer = _blackened(answer, carried)
         signal = rate_signal(answer)
-        if answer.status >= 400 and len(carried) >= _LEAST_KEY:
-            blackened = answer.body.replace(carried.encode("ascii"), b"***")
-            answer = replace(answer, body=blackened)
         body = answer.json()
         if answer.status == 401 or (
             answer.status >= 400 and parsed_error(body)[0] == "INVALID_API_KEY"
@@ -189,6 +199,17 @@ class BitScale:
         """A 401 counts against the key that this request carried, not against a newer one."""
         renewed = self._key.value != carried or self._key.reload()
         return KeyRejected(parsed_error(body)[1] or "Missing or invalid API key", renewed)
+
+
+def _blackened(answer: Answer, key: str) -> Answer:
+    """Without the key in what may be shown to a person: headers, and the body of an error."""
+    if len(key) < _LEAST_KEY:
+        return answer
+    headers = {name: text.replace(key, "***") for name, text in answer.headers.items()}
+    body = answer.body
+    if answer.status >= 400:
+        body = body.replace(key.encode("ascii"), b"***")
+    return replace(answer, headers=headers, body=body)
 
 
 # --- what an answer means: pure functions ---------------------------------------------------

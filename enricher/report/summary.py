@@ -97,9 +97,13 @@ class Summary:
     requests: RequestTotals = field(default_factory=RequestTotals)
     credits: CreditTotals = field(default_factory=CreditTotals)
     steps: tuple[()] = ()
+    median_wait: float | None = None
+    """Estimated seconds between a run's end and its retrieval; for people, not in the object."""
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        data = dataclasses.asdict(self)
+        del data["median_wait"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Summary":

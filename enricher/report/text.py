@@ -49,11 +49,17 @@ def summary_lines(summary: Summary) -> list[str]:
     if credits.before is not None and credits.after is not None:
         lines.append(f"  credits     {credits.before:.12g} before, {credits.after:.12g} now")
     if summary.seconds is not None:
-        lines.append(f"  time        {duration(summary.seconds)}")
+        lines.append(f"  time        {duration(summary.seconds)}{_wait(summary)}")
     lines += [_output_line(summary), f"  checkpoint  {summary.checkpoint}"]
     if hint := _next_command(summary):
         lines.append(hint)
     return lines
+
+
+def _wait(summary: Summary) -> str:
+    if summary.median_wait is None:
+        return ""
+    return f"; results lay ready for about {duration(summary.median_wait)} (median)"
 
 
 def _output_line(summary: Summary) -> str:

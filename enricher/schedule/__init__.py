@@ -1,55 +1,36 @@
-"""What to send next: recovered ids, then submissions while the window has room, then due looks.
+"""What to send next: recovered ids, then the looks that are due, then submissions.
+
+Near the end of a job submissions go before looks: the last run is what everyone waits for.
 
 Decides without I/O and without a clock of its own: `now` is given, in seconds of one monotonic
 clock. The engine acts on what it returns.
 """
 
-import heapq
-import itertools
 import math
 import statistics
 from collections import deque
 from dataclasses import dataclass, field
 
 from enricher.model import Item
+from enricher.schedule.looks import SCOUTED, Load, Looks, Run
+from enricher.schedule.mode import Estimate, estimate, holding_pays
 
-FIRST_LOOK_AGE = 2.0
-"""Seconds: the shortest polling interval the API asks for (BitScale API, 5.6)."""
+__all__ = ["Estimate", "Look", "Run", "Schedule", "Submit"]
 
-LEAST_INTERVAL = 5.0
-MOST_INTERVAL_AT_THE_END = 30.0
-"""Seconds between two looks at one run; at the end slots are idle and a result is waited for."""
-
-_FIRST_AGE = 20.0
-_LEAST_AGE = FIRST_LOOK_AGE + 1.0
-"""Seconds: no look succeeds before the first is due, however short the runs are; a second more for
-the answers and the intents that stand prepared."""
-
-_SHORTER, _LONGER = math.exp(-0.008), math.exp(0.39)
-"""Steps that settle at the age at which 98 % of first looks succeed (0.39 / (0.39 + 0.008))."""
-
-LEAST_WINDOW, MOST_WINDOW = 10, 1000
+MOST_IN_FLIGHT = 1000
 UNLIMITED_RATE = 1000.0
-"""Requests a second that the arithmetic of window and caps assumes where no limit is set."""
+"""Requests a second that prices and caps assume where no limit is set."""
 
-LEAST_UNANSWERED = 4
+_KNOWN = 30
+_FIRST_TAIL = 20.0
+"""Seconds that the slowest runs are taken to last until so many durations are known."""
+
+LEAST_UNANSWERED, LEAST_HELD = 4, 10
 _FIRST_ANSWER_TIME = 0.1
 _ANSWERS_REMEMBERED = 64
 SLOW_ANSWER = 3.0
 """Seconds; submitting pauses while the oldest unanswered submission has waited longer than this and
 than five times the median: a hanging server costs a handful of doubts, not a window of them."""
-
-
-@dataclass(slots=True)
-class Run:
-    """A run whose id is known. Times in seconds of the schedule's clock."""
-
-    key: bytes
-    run_id: str
-    submitted_at: float
-    stalled: bool = False
-    looks: int = 0
-    faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +49,28 @@ class Schedule:
 
     Args:
         rate: requests a second that the gate allows; may be changed at any time.
+        most_in_flight: runs that may be under way at once.
+        hold: seconds for which the provider holds a submission; 0 if it does not.
+        holding: whether submissions are held until their run has ended.
+        to_come: items that are still to be prepared; `math.inf` while nobody knows.
     """
 
     rate: float
+    most_in_flight: int = MOST_IN_FLIGHT
+    hold: float = 0.0
+    holding: bool = False
+    to_come: float = math.inf
     recovered: deque[Run] = field(default_factory=deque)
     prepared: deque[Item] = field(default_factory=deque)
-    feed_ended: bool = False
     one_at_a_time: bool = False
-    _looks: list[tuple[float, int, Run]] = field(default_factory=list)
-    _order: "itertools.count[int]" = field(default_factory=itertools.count)
+    _looks: Looks = field(default_factory=Looks)
     _open: set[bytes] = field(default_factory=set)
     _unanswered: dict[bytes, float] = field(default_factory=dict)
     _answer_times: deque[float] = field(
         default_factory=lambda: deque([_FIRST_ANSWER_TIME], maxlen=_ANSWERS_REMEMBERED)
     )
-    _age: float = _FIRST_AGE
 
     # --- how much ----------------------------------------------------------------------------
-
-    @property
-    def window(self) -> int:
-        """How many runs may be under way: half the slots of the time that a run takes."""
-        return round(min(MOST_WINDOW, max(LEAST_WINDOW, self._rate / 2 * self._age)))
 
     @property
     def in_flight(self) -> int:
@@ -99,7 +80,25 @@ class Schedule:
     def room(self) -> int:
         """How many items may be prepared now: few, since a stop takes each of them back."""
         ahead = max(1, math.ceil(self._rate * 0.1)) - len(self.prepared)
-        return min(ahead, self.window - len(self._open))
+        return min(ahead, self.most_in_flight - len(self._open))
+
+    def estimate(self, to_come: int) -> Estimate | None:
+        """What is left, with `to_come` items to submit; `None` until enough runs have ended."""
+        if self._looks.durations.seen < SCOUTED:
+            return None
+        return estimate(self._looks, self._load(to_come), self.hold if self.holding else 0.0)
+
+    def median_wait(self) -> float | None:
+        """Seconds between a run's end and its retrieval, as far as looks can tell."""
+        return self._looks.median_wait()
+
+    def holding_pays(self) -> bool:
+        """Whether the job would clearly end sooner if submissions were held."""
+        known = self._looks.durations.seen >= _KNOWN
+        return known and holding_pays(self._looks, self._load(self.to_come), self.hold)
+
+    def _load(self, to_come: float) -> Load:
+        return Load(self._rate, self.most_in_flight, len(self._open), to_come)
 
     @property
     def _rate(self) -> float:
@@ -122,32 +121,34 @@ class Schedule:
         """The submission of `key` is over; a failure is over too."""
         self._answer_times.append(now - self._unanswered.pop(key))
 
+    def held(self, seconds: float) -> None:
+        """A held submission brought its result after so long."""
+        self._looks.ended(seconds, seconds)
+        self._heed()
+
     def accepted(self, run: Run) -> None:
         """A submission was given an id: look at it when it is old enough."""
-        self._look_at(run, run.submitted_at + FIRST_LOOK_AGE)
+        self._looks.add(run)
+        self._heed()
 
     def looked(self, run: Run, *, ended: bool, on: bool, now: float) -> None:
         """A look was answered: `ended` if the run has, `on` if it is to be looked at again."""
-        run.looks += 1
         run.faults = 0
-        if run.looks == 1:
-            self._age *= _SHORTER if ended else _LONGER
-            self._age = max(_LEAST_AGE, min(self._age, 2 * MOST_WINDOW / self._rate))
+        age = now - run.submitted_at
+        if ended:
+            self._looks.ended(run.alive_at, age)
         if on:
-            self._look_at(run, now + self._interval(now - run.submitted_at))
+            self._looks.going_on(run, age)
+        else:
+            self._looks.over(run)
+        self._heed()
 
     def look_again(self, run: Run, at: float) -> None:
         """A look was not answered: repeat it at `at`."""
-        self._look_at(run, at)
+        self._looks.again(run, at)
 
-    def _interval(self, age: float) -> float:
-        quarter = age / 4
-        if self.feed_ended and not self.prepared:
-            quarter = min(quarter, MOST_INTERVAL_AT_THE_END)
-        return max(LEAST_INTERVAL, quarter)
-
-    def _look_at(self, run: Run, at: float) -> None:
-        heapq.heappush(self._looks, (at, next(self._order), run))
+    def _heed(self) -> None:
+        self._looks.heed(self._load(self.to_come))
 
     # --- what next ---------------------------------------------------------------------------
 
@@ -155,30 +156,42 @@ class Schedule:
         """Take the next request to send, or `None` if none is due."""
         if self.recovered:
             return Look(self.recovered.popleft())
-        if self.prepared and self._may_submit(now):
+        may_look = self._looks.due_at() <= now
+        if (not may_look or self._is_near_the_end()) and self._may_submit(now):
             return Submit(self.prepared.popleft())
-        if self._looks and self._looks[0][0] <= now:
-            return Look(heapq.heappop(self._looks)[2])
-        return None
+        return Look(self._looks.pop()) if may_look else None
 
     def is_due(self, now: float) -> bool:
         """Whether `next(now)` would give a request."""
-        return bool(
-            self.recovered
-            or (self.prepared and self._may_submit(now))
-            or (self._looks and self._looks[0][0] <= now)
-        )
+        return bool(self.recovered) or self._looks.due_at() <= now or self._may_submit(now)
 
     def due_at(self) -> float:
         """When the next look is due; `math.inf` if there is none."""
-        return self._looks[0][0] if self._looks else math.inf
+        return self._looks.due_at()
+
+    def _is_near_the_end(self) -> bool:
+        """Whether the slowest runs take as long as all that is left to send."""
+        known = self._looks.durations.seen >= _KNOWN
+        tail = self._looks.tail if known else _FIRST_TAIL
+        return self._load(self.to_come).seconds <= tail
 
     def _may_submit(self, now: float) -> bool:
+        if not self.prepared:
+            return False
         if not self._unanswered:
             return True
         if self.one_at_a_time:
             return False
+        if self.holding:
+            return len(self._unanswered) < self._most_held()
         median = statistics.median(self._answer_times)
         if now - next(iter(self._unanswered.values())) > max(SLOW_ANSWER, 5 * median):
             return False
         return len(self._unanswered) < max(LEAST_UNANSWERED, 2 * self._rate * median)
+
+    def _most_held(self) -> float:
+        """Few until answers come: each is in doubt if the server never gives one."""
+        durations = self._looks.durations
+        if durations.seen < SCOUTED:
+            return LEAST_HELD + 2 * durations.seen
+        return max(LEAST_HELD, 2 * self._rate * durations.mean_within(self.hold))
