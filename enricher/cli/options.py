@@ -118,8 +118,8 @@ RATE = option(
     type=Parsed("rate", "parse_rate"),
     metavar="N|auto|unlimited",
     group=PACE,
-    help="Requests per second, all endpoints together. Default: auto, which starts at 5 and"
-    " follows the server's headers.",
+    help="Requests per second, all endpoints together; above 1 rounded down. Default: auto, which"
+    " starts at 5 and follows the server's headers.",
 )
 MODE = option(
     "--mode",
