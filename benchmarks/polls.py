@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from enricher.engine import Engine, Tools
-from enricher.model import Event, Inputs, Item, Mode, OnSent, RequestCounts
+from enricher.model import Credits, Event, Inputs, Item, Mode, OnSent, RequestCounts
 from enricher.pace import Breaker, Gate, Permits
-from enricher.providers.base import Ask, Briefing, Credits
+from enricher.providers.base import Ask, Briefing
 from enricher.reactions import Refusals
 from enricher.simulator import parse_duration
 from enricher.simulator.durations import Duration

@@ -20,7 +20,11 @@ from pathlib import Path
 
 import polars as pl
 
-from enricher.model import Outcome, OutputColumn, RowStatus
+from enricher.model import (
+    OutputColumn,
+    RowStatus,
+)
+from enricher.record import Outcome
 from enricher.sink import Layout, Pair, write
 from enricher.source import Table, open_table
 

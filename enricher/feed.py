@@ -4,20 +4,34 @@ Each streams batch by batch: rows to inputs, inputs to keys, keys to records of 
 """
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import polars as pl
 
 from enricher.distinct import DistinctCounter
 from enricher.mapping import InputMapping, KeyMaker
-from enricher.model import Inputs, Item, Outcome, Record, RowStatus, covers
-from enricher.plan import Buy, Census, Ended, UnderWay, fate_of, outcome_of
+from enricher.model import Cause, Inputs, Item, RowStatus
+from enricher.plan import (
+    Buy,
+    Census,
+    Ended,
+    UnderWay,
+    fate_of,
+    fate_of_doubt,
+    is_kept_broad,
+    outcome_of,
+)
+from enricher.record import Outcome, Record, Wanted, covers
 from enricher.tally import SeenRows
 
 Lookup = Callable[[Sequence[bytes]], Mapping[bytes, Record]]
+
+
+Keyed = tuple[bytes, Inputs] | None
+"""A row: the content key and what is sent; `None` if there is nothing to send."""
 
 
 class Rows(Protocol):
@@ -33,23 +47,26 @@ class Rows(Protocol):
 class Fed:
     """One batch for the engine: what is to be bought, and all its rows for the tally.
 
-    `outgrown` if a run under way was asked for fewer outputs than are wanted now: when it has
-    ended, the rows must be looked at once more.
+    Attributes:
+        closed: submissions in doubt that are to be closed as failed, with what is known of them.
+        outgrown: a run under way was asked for fewer outputs than are wanted now: when it has
+            ended, the rows must be looked at once more.
     """
 
     items: Sequence[Item]
     seen: SeenRows
+    closed: Mapping[bytes, str] = field(default_factory=dict)
     outgrown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RowFlow:
-    """A table with its mapping; `asked` are the output columns wanted, `None` for all."""
+    """A table with its mapping, and what is wanted of its rows."""
 
     table: Rows
     mapping: InputMapping
     keys: KeyMaker
-    asked: frozenset[str] | None
+    wanted: Wanted
 
     def census(self, lookup: Lookup) -> Census:
         """Read everything once: whatever cannot be read comes to light before money is spent."""
@@ -63,12 +80,17 @@ class RowFlow:
                     if row is None:
                         counts["skipped"] += 1
                         continue
-                    match fate_of(records.get(row[0]), self.asked):
-                        case Buy(supersedes):
+                    record = records.get(row[0])
+                    match fate_of_doubt(record, self.wanted) or fate_of(record, self.wanted):
+                        case Buy(supersedes, cause):
                             counts["new_rows"] += 1
-                            (again if supersedes else new).add((row[0],))
+                            fewer = supersedes and cause is Cause.NEW
+                            (again if fewer else new).add((row[0],))
                         case _:
                             counts["reused"] += 1
+                            counts["not_refreshed"] += record is not None and is_kept_broad(
+                                record, self.wanted
+                            )
             return Census(
                 total=counts["total"],
                 skipped=counts["skipped"],
@@ -77,38 +99,47 @@ class RowFlow:
                 new_runs=new.count() + again.count(),
                 bought_before=again.count(),
                 blank_lines=self.table.blank_lines,
+                not_refreshed=counts["not_refreshed"],
             )
 
-    def feed(self, lookup: Lookup) -> Iterator[Fed]:
-        """What each batch leaves to buy. The lookup is a filter only: the intent decides."""
+    def feed(self, lookup: Lookup, *, doubts: bool = False) -> Iterator[Fed]:
+        """What each batch leaves to buy. The lookup is a filter only: the intent decides.
+
+        With `doubts` also what is in doubt, as far as it is wanted: all other work is done.
+        """
         for batch in self.table.batches():
             rows = self._keyed(batch)
-            records = lookup([row[0] for row in rows if row])
-            items: dict[bytes, Item] = {}
-            ended: Counter[RowStatus] = Counter()
-            waiting: list[bytes] = []
-            stalled: list[bytes] = []
-            outgrown = False
-            for row in rows:
-                if row is None:
-                    ended[RowStatus.SKIPPED] += 1
-                    continue
-                key, inputs = row
-                record = records.get(key)
-                fate = fate_of(record, self.asked)
-                if isinstance(fate, UnderWay) and record is not None:
-                    outgrown = outgrown or not covers(record.asked, self.asked)
-                match fate:
-                    case Ended(status):
-                        ended[status] += 1
-                    case UnderWay(stalled=True):
-                        stalled.append(key)
-                    case UnderWay():
-                        waiting.append(key)
-                    case Buy(supersedes):
-                        waiting.append(key)
-                        items.setdefault(key, Item(key, inputs, supersedes))
-            yield Fed(list(items.values()), SeenRows(ended, waiting, stalled), outgrown)
+            yield self._fed(rows, lookup([row[0] for row in rows if row]), doubts)
+
+    def _fed(self, rows: Sequence[Keyed], records: Mapping[bytes, Record], doubts: bool) -> Fed:
+        items: dict[bytes, Item] = {}
+        closed: dict[bytes, str] = {}
+        ended: Counter[RowStatus] = Counter()
+        keys: defaultdict[str, list[bytes]] = defaultdict(list)
+        outgrown = False
+        for row in rows:
+            if row is None:
+                ended[RowStatus.SKIPPED] += 1
+                continue
+            key, inputs = row
+            record = records.get(key)
+            fate = fate_of_doubt(record, self.wanted) if doubts else None
+            match fate or fate_of(record, self.wanted):
+                case Ended(RowStatus.FAILED) if fate is not None and record is not None:
+                    closed[key] = record.message
+                    keys["waiting"].append(key)
+                case Ended(status):
+                    ended[status] += 1
+                case UnderWay(stalled, refresh):
+                    outgrown = outgrown or _is_outgrown(record, self.wanted)
+                    keys["stalled" if stalled else "waiting"].append(key)
+                    keys["refreshing"] += [key] if refresh else []
+                case Buy(supersedes, cause):
+                    keys["waiting"].append(key)
+                    keys["refreshing"] += [key] if _has_result(record, self.wanted) else []
+                    items.setdefault(key, Item(key, inputs, supersedes, cause))
+        seen = SeenRows(ended, keys["waiting"], keys["stalled"], keys["refreshing"])
+        return Fed(list(items.values()), seen, closed, outgrown)
 
     def outcomes(self, lookup: Lookup) -> Iterator[tuple[pl.DataFrame, list[Outcome]]]:
         """Each batch with what its rows show. `lookup` must give the outputs too."""
@@ -118,7 +149,7 @@ class RowFlow:
             records = lookup([row[0] for row in rows if row])
             yield (
                 batch,
-                [outcome_of(records.get(row[0]), self.asked) if row else skipped for row in rows],
+                [outcome_of(records.get(row[0]), self.wanted) if row else skipped for row in rows],
             )
 
     def samples(self, most: int) -> list[Inputs]:
@@ -131,9 +162,17 @@ class RowFlow:
         )
         return list(itertools.islice(sent, most))
 
-    def _keyed(self, batch: pl.DataFrame) -> list[tuple[bytes, Inputs] | None]:
+    def _keyed(self, batch: pl.DataFrame) -> list[Keyed]:
         key = self.keys.key
         return [
             None if inputs is None else (key(inputs), inputs)
             for inputs in self.mapping.inputs_of(batch)
         ]
+
+
+def _has_result(record: Record | None, wanted: Wanted) -> bool:
+    return record is not None and record.has_outputs and covers(record.outputs_asked, wanted.asked)
+
+
+def _is_outgrown(record: Record | None, wanted: Wanted) -> bool:
+    return record is not None and not covers(record.asked, wanted.asked)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -23,10 +25,12 @@ from pydantic import (
 
 from enricher.cell import well_formed
 from enricher.errors import UsageError
-from enricher.model import Mode
+from enricher.model import Limit, Mode
+from enricher.record import InDoubt
 
 RATE_FORM = "a number of requests per second from 0.001 to 100000, `auto` or `unlimited`"
 IN_FLIGHT_FORM = "a whole number from 1 to 100000, or `auto`"
+LIMIT_FORM = "a whole number, or a share such as 5%"
 AGE_FORM = "a number with a unit: 90s, 15m, 2h or 30d"
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -86,6 +90,23 @@ def parse_in_flight(value: object) -> int | Literal["auto"]:
     return int(text)
 
 
+def parse_limit(value: object) -> Limit:
+    """A number of rows or runs, or a share of them such as `5%`.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    if isinstance(value, Limit):
+        return value
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)(%?)", str(value).strip())
+    number = float(match[1]) if match else math.nan
+    if match and match[2] and number <= 100:
+        return Limit(share=number / 100)
+    if match and not match[2] and number.is_integer():
+        return Limit(count=number)
+    raise ValueError(f"{str(value)!r} is not {LIMIT_FORM}")
+
+
 def _parse_url(value: object) -> str:
     url = str(value).rstrip("/")
     no_address = f"{str(value)!r} is no address such as https://api.bitscale.ai/api/v1"
@@ -130,7 +151,12 @@ def _parse_text(text: str) -> str:
     return text
 
 
+Age = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
+FailureLimit = Annotated[
+    Limit, BeforeValidator(parse_limit), PlainSerializer(lambda limit: str(limit))
+]
 InFlight = Annotated[int | Literal["auto"], BeforeValidator(parse_in_flight)]
 Url = Annotated[str, BeforeValidator(_parse_url)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
@@ -162,7 +188,16 @@ class Job(BaseModel):
     rate: Rate = "auto"
     mode: Mode = Mode.ASYNC
     max_in_flight: InFlight = "auto"
-    run_timeout: float = Field(default=7200.0, ge=0, allow_inf_nan=False)
+    run_timeout: Age = 7200.0
+    in_doubt: InDoubt = InDoubt.HOLD
+    retry_failed: bool = False
+    max_attempts: Count = 3
+    refresh_after: Age | None = None
+    max_runs: Count | None = None
+    max_credits: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_failures: FailureLimit = Limit(share=0.5)
+    stop_after: Age | None = None
+    max_outage: Age = 900.0
     status_prefix: Prefix = "enrichment"
 
     @model_validator(mode="before")

@@ -9,7 +9,8 @@ it. Several rows share an item, so an item is paid once.
 """
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -87,6 +88,15 @@ Inputs = Mapping[str, str]
 """Label to text, as sent."""
 
 
+class Cause(enum.Enum):
+    """Why an item is submitted."""
+
+    NEW = "it has no result that serves"
+    REFRESH = "its result is too old"
+    FAILED = "it failed in an earlier pass"
+    IN_DOUBT = "the answer to its last submission was lost"
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One thing to buy.
@@ -97,6 +107,7 @@ class Item:
     key: bytes
     inputs: Inputs
     supersedes: int = 0
+    cause: Cause = Cause.NEW
 
     @property
     def attempt(self) -> int:
@@ -226,7 +237,10 @@ class Journal(Protocol):
 
 @dataclass(slots=True)
 class RequestCounts:
-    """What was sent in this invocation; `accepted` are submissions that became runs."""
+    """What was sent in this invocation.
+
+    `accepted` are submissions that became runs; resubmissions are counted unless refused.
+    """
 
     submit: int = 0
     poll: int = 0
@@ -234,6 +248,8 @@ class RequestCounts:
     rate_limited: int = 0
     retried: int = 0
     accepted: int = 0
+    resubmitted_in_doubt: int = 0
+    resubmitted_failed: int = 0
 
     @property
     def total(self) -> int:
@@ -251,6 +267,29 @@ class StopCode(enum.StrEnum):
     KEY_REVOKED = "key_revoked"
     SERVER_GONE = "server_gone"
     SIGNAL = "signal"
+    MAX_RUNS = "max_runs"
+    MAX_CREDITS = "max_credits"
+    MAX_FAILURES = "max_failures"
+    STOP_AFTER = "stop_after"
+
+
+SHARE_COUNTS_AFTER = 20
+"""Runs or rows of which a share says something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A number, or a share between 0 and 1 of something."""
+
+    count: float = math.inf
+    share: float = math.inf
+
+    def reached(self, number: int, of: int) -> bool:
+        enough = of >= SHARE_COUNTS_AFTER
+        return number > 0 and (number >= self.count or (enough and number >= self.share * of))
+
+    def __str__(self) -> str:
+        return f"{self.count:.0f}" if math.isinf(self.share) else f"{self.share * 100:g}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,39 +301,29 @@ class Stop:
     signal: int = 0
 
 
-# --- what is on disk: one record an item ----------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """The account's balance, in credits, and what it used in its current billing period."""
+
+    remaining: float
+    used: float
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """An item as the checkpoint holds it.
+class Spent:
+    """What a pass has used.
 
-    `asked` are the output columns of the newest attempt, `None` for all; `outputs` those of the
-    newest *completed* attempt (`None` if there is none), and `outputs_asked` what that one asked.
+    Attributes:
+        credits: in this pass, over billing periods.
+        used: what the account had used in its billing period when it was last read.
+        highest: the highest cost of a run seen, `None` while none is known.
+        free: completed runs that cost nothing so far.
     """
 
-    state: State
-    attempt: int
-    asked: frozenset[str] | None
-    code: str = ""
-    message: str = ""
-    outputs: Mapping[str, Json] | None = None
-    outputs_asked: frozenset[str] | None = None
-    has_outputs: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one row of the output shows; `error` is `CODE: message` or empty."""
-
-    status: RowStatus
-    error: str = ""
-    outputs: Mapping[str, Json] | None = None
-
-
-def covers(stored: frozenset[str] | None, wanted: frozenset[str] | None) -> bool:
-    """Whether a result asked for `stored` columns serves `wanted` ones (`None` is all)."""
-    return stored is None or (wanted is not None and wanted <= stored)
+    credits: float = 0.0
+    used: float = 0.0
+    highest: float | None = None
+    free: int = 0
 
 
 # --- tables ---------------------------------------------------------------------------------
@@ -328,5 +357,3 @@ def unheard() -> None:
 
 Warn = Callable[[str], None]
 """Takes one line for a person."""
-
-Rows = Sequence[Outcome]

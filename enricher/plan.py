@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enricher.model import Mode, Outcome, Record, RowStatus, State, covers
+from enricher.model import Cause, Mode, RowStatus, State
+from enricher.record import InDoubt, Outcome, Record, Wanted, covers
 
 REQUESTS_PER_RUN: Mapping[Mode, float] = {Mode.ASYNC: 2.1, Mode.AUTO: 2.1, Mode.SYNC: 1.02}
 """A submission and about one look, or none: what runs of usual lengths need."""
@@ -22,51 +23,125 @@ class Buy:
     """To be submitted; `supersedes` is the attempt that it replaces, 0 for none."""
 
     supersedes: int = 0
+    cause: Cause = Cause.NEW
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Answered, as far as this job asks."""
+    """Answered, as far as this job asks; `kept_old` if a refresh in this pass brought nothing."""
 
     status: RowStatus
+    kept_old: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """Submitted, and looked at until it ends; `stalled` if an earlier look gave it up."""
+    """Submitted, and looked at until it ends.
+
+    `stalled` if an earlier look gave it up, `refresh` if an older result stands until then.
+    """
 
     stalled: bool = False
+    refresh: bool = False
 
 
 Fate = Buy | Ended | UnderWay
 
+LOST = "REQUEST_NOT_FOUND"
+"""The code of a run that the provider does not know any more."""
 
-def fate_of(record: Record | None, asked: frozenset[str] | None) -> Fate:
-    """What is to be done for inputs with this record when the outputs `asked` are wanted."""
+CLOSED_DOUBT = "IN_DOUBT"
+"""The code of a submission in doubt that a person had closed as failed."""
+
+
+def fate_of(record: Record | None, wanted: Wanted) -> Fate:
+    """What is to be done for inputs with this record."""
     if record is None:
         return Buy()
-    if record.has_outputs and covers(record.outputs_asked, asked):
-        return Ended(RowStatus.COMPLETED)  # a newer attempt, however it stands, is for more columns
-    if record.state in (State.SUBMITTING, State.RUNNING):
-        return UnderWay()
-    if record.state is State.STALLED:
-        return UnderWay(stalled=True)
-    if record.state is State.IN_DOUBT:
-        return Ended(RowStatus.IN_DOUBT)
-    if record.state is State.FAILED and covers(record.asked, asked):
-        return Ended(RowStatus.FAILED)
+    if record.has_outputs and covers(record.outputs_asked, wanted.asked):
+        return _fate_of_result(record, wanted)
+    match record.state:
+        case State.SUBMITTING | State.RUNNING:
+            return UnderWay()
+        case State.STALLED:
+            return UnderWay(stalled=True)
+        case State.IN_DOUBT:
+            return Ended(RowStatus.IN_DOUBT)
+        case State.FAILED if covers(record.asked, wanted.asked):
+            again = wanted.retry_failed and _may_fail_again(record, wanted)
+            return Buy(record.attempt, Cause.FAILED) if again else Ended(RowStatus.FAILED)
     return Buy(supersedes=record.attempt)
 
 
-def outcome_of(record: Record | None, asked: frozenset[str] | None) -> Outcome:
+def _fate_of_result(record: Record, wanted: Wanted) -> Fate:
+    """A result that serves; a newer attempt, however it stands, is a refresh or for more columns.
+
+    A result of more columns than are asked for is not replaced by one of fewer: they were paid.
+    """
+    if record.outputs_at >= wanted.refresh_before or is_kept_broad(record, wanted):
+        return Ended(RowStatus.COMPLETED)
+    if record.state in (State.SUBMITTING, State.RUNNING):
+        serves = covers(record.asked, wanted.asked)
+        return UnderWay(refresh=True) if serves else Ended(RowStatus.COMPLETED)
+    if _is_tried(record, wanted) or record.state is State.IN_DOUBT:
+        return Ended(RowStatus.COMPLETED, kept_old=True)
+    if record.state is State.STALLED:
+        return UnderWay(stalled=True, refresh=True)
+    return Buy(record.attempt, Cause.REFRESH)
+
+
+def is_kept_broad(record: Record, wanted: Wanted) -> bool:
+    """Whether a result is too old, but holds more output columns than are asked for now."""
+    old = record.has_outputs and record.outputs_at < wanted.refresh_before
+    return old and not covers(wanted.asked, record.outputs_asked)
+
+
+def fate_of_doubt(record: Record | None, wanted: Wanted) -> Fate | None:
+    """What is to be done after all other work about what is in doubt; `None` for all else.
+
+    A run that the provider does not know any more may be submitted again like one in doubt: an
+    earlier look has not found it. It is done once in a pass.
+    """
+    if record is None or wanted.in_doubt is InDoubt.HOLD:
+        return None
+    doubtful = record.state is State.IN_DOUBT
+    lost = record.code == LOST and record.state in (State.STALLED, State.FAILED)
+    if not doubtful and not lost and record.code != CLOSED_DOUBT:
+        return None
+    if wanted.in_doubt is InDoubt.FAIL:
+        return Ended(RowStatus.FAILED) if doubtful else None
+    once = record.tried_in == wanted.this_pass and record.before in _DOUBTFUL
+    closed = record.state is State.FAILED and not wanted.retry_failed
+    if once or closed or record.attempt >= wanted.max_attempts:
+        return None
+    return Buy(record.attempt, Cause.IN_DOUBT)
+
+
+_DOUBTFUL = (State.IN_DOUBT, State.STALLED)
+
+
+def _is_tried(record: Record, wanted: Wanted) -> bool:
+    return record.tried_in == wanted.this_pass
+
+
+def _may_fail_again(record: Record, wanted: Wanted) -> bool:
+    """What ended in an earlier pass; a run that may have been paid is a doubt, not a failure."""
+    earlier = record.ended_at < wanted.pass_began and not _is_tried(record, wanted)
+    return earlier and record.attempt < wanted.max_attempts and record.code != CLOSED_DOUBT
+
+
+def outcome_of(record: Record | None, wanted: Wanted) -> Outcome:
     """What the output shows for inputs with this record."""
-    fate = fate_of(record, asked)
+    fate = fate_of(record, wanted)
+    if record and record.has_outputs and covers(record.outputs_asked, wanted.asked):
+        kept = isinstance(fate, Ended) and fate.kept_old
+        return Outcome(RowStatus.COMPLETED, outputs=record.outputs, kept_old=kept)
     match fate:
-        case Ended(RowStatus.COMPLETED):
-            return Outcome(RowStatus.COMPLETED, outputs=record.outputs if record else None)
         case Ended(status):
             return Outcome(status, _error(record))
         case UnderWay(stalled=True):
+            return Outcome(RowStatus.FAILED, _error(record))
+        case Buy(cause=Cause.FAILED):
             return Outcome(RowStatus.FAILED, _error(record))
         case _:
             return Outcome(RowStatus.PENDING)
@@ -85,7 +160,8 @@ class Census:
     """What one complete reading of the input found.
 
     `new_runs` counts distinct inputs to buy, `bought_before` those of them that have a result of
-    fewer output columns; `reused` counts rows with an answer already.
+    fewer output columns; `reused` counts rows with an answer already, `not_refreshed` those of
+    them whose result is too old and holds more output columns than are asked for.
     """
 
     total: int
@@ -95,6 +171,7 @@ class Census:
     new_runs: int
     bought_before: int
     blank_lines: int
+    not_refreshed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

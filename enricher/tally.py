@@ -32,11 +32,13 @@ class SeenRows:
     """One batch as it was read: rows that had ended then, and the keys of all others.
 
     `stalled` are keys whose runs an earlier look gave up: failed, unless they are looked at again.
+    `refreshing` are those of all keys whose old result stands whatever comes.
     """
 
     ended: Mapping[RowStatus, int]
     waiting: Sequence[bytes] = ()
     stalled: Sequence[bytes] = ()
+    refreshing: Sequence[bytes] = ()
 
 
 class RowTally:
@@ -58,6 +60,7 @@ class RowTally:
         self._waiting: Counter[bytes] = Counter()
         self._just_ended: dict[bytes, RowStatus] = {}
         self._bought: set[bytes] = set()
+        self._refreshing: set[bytes] = set()
         self.paid = paid
 
     @property
@@ -77,6 +80,7 @@ class RowTally:
 
     def seen(self, rows: SeenRows) -> None:
         self._counts.update(rows.ended)
+        self._refreshing.update(rows.refreshing)
         for key in rows.waiting:
             status = self._just_ended.get(key)
             if status is None:
@@ -99,6 +103,8 @@ class RowTally:
             self._end(event.key, status)
 
     def _end(self, key: bytes, status: RowStatus) -> None:
+        if key in self._refreshing:
+            status = RowStatus.COMPLETED
         self._just_ended[key] = status
         self._looked_at.discard(key)
         self._counts[status] += self._waiting.pop(key, 0)

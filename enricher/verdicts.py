@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from enricher.model import Json
+from enricher.model import Credits, Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ class JobStops:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """A probe was answered."""
+    """A probe was answered; `credits` where the answer tells the balance."""
+
+    credits: Credits | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ import math
 import pytest
 
 from enricher.errors import ProviderRefused
-from enricher.model import OutputColumn, RequestCounts
+from enricher.model import Credits, OutputColumn, RequestCounts
 from enricher.pace import Gate
 from enricher.preflight import asker
-from enricher.providers.base import Credits
 from enricher.providers.bitscale import STOPPING_CODES, BitScale, Target
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import LARGEST_ANSWER, Transport

@@ -41,11 +41,11 @@ from enricher.model import (
     Intended,
     Item,
     OutputColumn,
-    Record,
     Stalled,
     State,
     Withdrew,
 )
+from enricher.record import Record
 from tests.support.checkpoints import (
     CONTEXT,
     LIMIT,

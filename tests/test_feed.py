@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 
 from enricher.feed import RowFlow
 from enricher.mapping import KeyMaker, resolve
-from enricher.model import Context, Item, Outcome, Record, RowStatus, State
+from enricher.model import (
+    Context,
+    Item,
+    RowStatus,
+    State,
+)
 from enricher.plan import Census
+from enricher.record import Outcome, Record, Wanted
 
 CONTEXT = Context("bitscale", "https://api.bitscale.ai", "ws-1", "grid-1")
 COLUMNS = ("name", "site", "unused")
@@ -38,7 +44,7 @@ class Rows:
 
 def flow_of(rows, asked=None):
     mapping = resolve(["name", "site"], COLUMNS, {}, {})
-    return RowFlow(rows, mapping, KeyMaker(CONTEXT, mapping.labels), asked)
+    return RowFlow(rows, mapping, KeyMaker(CONTEXT, mapping.labels), Wanted(asked))
 
 
 def key(name, site):

@@ -15,10 +15,10 @@ from enricher.model import (
     RequestCounts,
     RowStatus,
     State,
-    covers,
     moved,
     sources_of,
 )
+from enricher.record import covers
 
 S = State
 LEGAL = {

@@ -5,8 +5,12 @@ import math
 
 import pytest
 
-from enricher.model import Outcome, Record, RowStatus, State
+from enricher.model import (
+    RowStatus,
+    State,
+)
 from enricher.plan import Buy, Ended, UnderWay, estimate, fate_of, outcome_of
+from enricher.record import Outcome, Record, Wanted
 
 Columns = frozenset[str]
 ALL, A, AB, NONE = None, Columns("a"), Columns("ab"), Columns()
@@ -28,7 +32,7 @@ def record(state, asked=ALL, result="none", attempt=1, **more):
 
 @pytest.mark.parametrize("wanted", [ALL, A, AB, NONE])
 def test_what_nobody_asked_for_yet_is_bought(wanted):
-    assert fate_of(None, wanted) == Buy(supersedes=0)
+    assert fate_of(None, Wanted(wanted)) == Buy(supersedes=0)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_what_nobody_asked_for_yet_is_bought(wanted):
     ],
 )
 def test_the_fate_of_a_row_with_a_record(held, wanted, fate):
-    assert fate_of(held, wanted) == fate
+    assert fate_of(held, Wanted(wanted)) == fate
 
 
 EVERY_RECORD = [
@@ -88,20 +92,20 @@ def test_a_row_is_bought_again_only_for_columns_that_nobody_asked_for(wanted):
         failed = held.state is State.FAILED and is_within(wanted, held.asked)
         open_ = held.state not in (State.COMPLETED, State.FAILED)
         bought = not (answered or failed or open_)
-        assert (fate_of(held, wanted) == Buy(supersedes=2)) is bought
+        assert (fate_of(held, Wanted(wanted)) == Buy(supersedes=2)) is bought
 
 
 @pytest.mark.parametrize("wanted", [ALL, A, AB, NONE])
 def test_what_the_output_shows_is_what_becomes_of_the_row(wanted):
     for held in [None, *EVERY_RECORD]:
-        match fate_of(held, wanted):
+        match fate_of(held, Wanted(wanted)):
             case Ended(status):
                 expected = status
             case UnderWay(stalled=True):
                 expected = RowStatus.FAILED
             case _:
                 expected = RowStatus.PENDING
-        assert outcome_of(held, wanted).status is expected
+        assert outcome_of(held, Wanted(wanted)).status is expected
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_what_the_output_shows_is_what_becomes_of_the_row(wanted):
     ],
 )
 def test_what_the_output_says_of_a_row(held, outcome):
-    assert outcome_of(held, ALL) == outcome
+    assert outcome_of(held, Wanted(ALL)) == outcome
 
 
 def test_an_estimate_counts_a_submission_and_about_one_look_for_each_run():

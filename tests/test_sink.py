@@ -13,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enricher.errors import OutputError
-from enricher.model import Dialect, Outcome, OutputColumn, RowStatus
+from enricher.model import (
+    Dialect,
+    OutputColumn,
+    RowStatus,
+)
+from enricher.record import Outcome
 from enricher.sink import (
     Layout,
     check_layout,

@@ -14,13 +14,13 @@ from enricher.model import (
     GotId,
     Intended,
     Item,
-    Record,
     RowStatus,
     Stalled,
     State,
     Withdrew,
 )
 from enricher.plan import Buy, Ended, UnderWay, fate_of
+from enricher.record import Record, Wanted
 from enricher.tally import RowTally, SeenRows
 
 A, B, C = b"a", b"b", b"c"
@@ -176,7 +176,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(size=st.integers(1, 5))
     def looks_up(self, size):
         keys, self.unread = self.unread[:size], self.unread[size:]
-        self.found = [(key, key and fate_of(self.record(key), None)) for key in keys]
+        self.found = [(key, key and fate_of(self.record(key), Wanted(None))) for key in keys]
 
     def record(self, key):
         state = self.disk[key]

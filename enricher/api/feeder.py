@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 from enricher.feed import Lookup
-from enricher.model import Record
+from enricher.record import Record
 
 
 class Feeder:

@@ -1,17 +1,17 @@
 """`plan`: what a run would do; asks only what is free, writes nothing."""
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from enricher.api.wiring import is_begun, nothing_known, open_input, prepared
-from enricher.checkpoint import Reader
+from enricher.api.wiring import is_begun, nothing_known, open_input, prepared, wanted_by
+from enricher.checkpoint import Pass, Reader
 from enricher.feed import Lookup
 from enricher.job import Job
-from enricher.model import Mode, Warn
+from enricher.model import Credits, Mode, Warn
 from enricher.plan import Census, Estimate, estimate, requests_per_run
-from enricher.providers.base import Credits
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,15 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
     async with prepared(job, table, environ, warn) as ready:
         with ExitStack() as held:
             lookup: Lookup = nothing_known
+            this_pass = Pass(0, time.time(), None)
             per_run = requests_per_run(job.mode)
             if is_begun(job.checkpoint):
                 reader = held.enter_context(Reader(job.checkpoint))
                 lookup = reader.records
+                this_pass = reader.open_pass(job.id) or this_pass
                 per_run = _learnt(reader.latest_summary(job.id), job.mode)
-            census = ready.flow.census(lookup)
+            wanted = wanted_by(job, ready.flow, this_pass)
+            census = replace(ready.flow, wanted=wanted).census(lookup)
         samples = ready.flow.samples(SAMPLES)
         return Plan(
             census=census,

@@ -2,18 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from enricher import sink
+from enricher.api.account import Account, Moment
 from enricher.api.feeder import Feeder
 from enricher.api.wiring import (
-    PATIENCE,
     Prepared,
     is_begun,
     is_ours,
@@ -22,6 +23,9 @@ from enricher.api.wiring import (
     nothing_known,
     open_input,
     prepared,
+    stops_in,
+    wanted_again,
+    wanted_by,
 )
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.engine import Engine, Tools
@@ -29,30 +33,23 @@ from enricher.errors import OutputError, ProviderRefused, ServerGone
 from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import (
+    Failed,
     Item,
+    Journal,
     Mode,
     Recovered,
-    RowStatus,
+    Spent,
     State,
     Stop,
     StopCode,
     Warn,
 )
 from enricher.pace import Breaker
-from enricher.plan import SHARE_OF_LIMIT, Census, estimate, requests_per_run
+from enricher.plan import CLOSED_DOUBT, Census
 from enricher.preflight import asker
 from enricher.reactions import Refusals
-from enricher.report.summary import (
-    CreditTotals,
-    ErrorTold,
-    JobOutcome,
-    RequestTotals,
-    RowTotals,
-    RunTotals,
-    Summary,
-    utc,
-)
-from enricher.tally import RowTally
+from enricher.record import InDoubt
+from enricher.report.summary import Summary
 
 BALANCE_PATIENCE = 10.0
 """Seconds to try to learn the balance after the job."""
@@ -114,18 +111,6 @@ def _check_replaceable(job: Job, known: bool) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A moment by the wall clock, and by the one that never jumps."""
-
-    wall: float
-    steady: float
-
-    @classmethod
-    def now(cls) -> "Moment":
-        return cls(time.time(), time.monotonic())
-
-
 class Invocation:
     """One life of a job; a context manager that closes its checkpoint."""
 
@@ -142,12 +127,9 @@ class Invocation:
         self._feeder = feeder
         self._feeder_reader = Reader(self._job.checkpoint)
         self._writer = ThreadPoolExecutor(1, "checkpoint")
-        self._engine: Engine | None = None
-        self._tally = RowTally(0)
-        self._new_runs = 0
+        self._account = Account(ready, job_id, started)
         self._outgrown = False
         self._asked_to_stop: Stop | None = None
-        self._credits_after: float | None = None
 
     def __enter__(self) -> "Invocation":
         self._number = self._store.begin(
@@ -158,6 +140,10 @@ class Invocation:
             mapping=self._ready.mapping.described(),
             output_columns=[asdict(column) for column in self._ready.briefing.outputs],
         )
+        this_pass = self._store.this_pass
+        wanted = wanted_by(self._job, self._ready.flow, this_pass)
+        self._flow = replace(self._ready.flow, wanted=wanted)
+        self._stops = stops_in(self._ready, this_pass, self._started.steady)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -169,25 +155,30 @@ class Invocation:
 
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
-        await self._save(self._summary(JobOutcome.RUNNING))  # a large input takes its time to count
+        await self._save(self._account.now())  # a large input takes its time to count
         census = await self._census(census)
         self._remark(census)
         recovered = self._recovered()
-        self._tally = RowTally(census.total, [run.key for run in recovered if run.stalled])
-        self._new_runs = census.new_runs
-        await self._save(self._summary(JobOutcome.RUNNING))
+        self._account.begin(census, [run.key for run in recovered if run.stalled])
+        await self._save(self._account.now())
         self._hooks.ready(self._stop)
         stop = await self._work(recovered)
         if stop is None and self._outgrown:  # by now every run under way has ended, or stalled
-            self._tally = RowTally(census.total, paid=self._tally.paid)
-            stop = self._asked_to_stop or await self._work(())
+            stop = await self._again()
+        if stop is None and self._job.in_doubt is not InDoubt.HOLD:
+            stop = await self._again(doubts=True)
         return await self._finish(stop)
+
+    async def _again(self, *, doubts: bool = False) -> Stop | None:
+        """Feed once more what the work so far has left to do."""
+        self._account.begin_again()
+        return self._asked_to_stop or await self._work((), doubts=doubts)
 
     def _stop(self, stop: Stop) -> None:
         """Stop what is at work now, and begin nothing after it."""
         self._asked_to_stop = self._asked_to_stop or stop
-        if self._engine is not None:
-            self._engine.stop(stop)
+        if self._account.engine is not None:
+            self._account.engine.stop(stop)
 
     def _remark(self, census: Census) -> None:
         """Say what a person should know before money is spent, or about what was read."""
@@ -197,6 +188,11 @@ class Invocation:
             self._hooks.warn(
                 f"{census.bought_before} inputs have a result with fewer output columns: they are"
                 " run, and paid, again"
+            )
+        if census.not_refreshed:
+            self._hooks.warn(
+                f"{census.not_refreshed} rows are too old, but not refreshed: their results hold"
+                " more output columns than are asked for; leave out --output-column to refresh them"
             )
         if census.new_runs:
             for remark in self._ready.briefing.remarks:
@@ -210,13 +206,16 @@ class Invocation:
 
     async def _census(self, census: Census | None) -> Census:
         """Read the whole input once, unless an earlier reading of the very same file is stored."""
-        fingerprint = asdict(self._ready.table.fingerprint())
+        seen = {
+            "fingerprint": asdict(self._ready.table.fingerprint()),
+            "wanted": wanted_again(self._flow.wanted),
+        }
         stored = self._reader.census(self._id)
-        if stored and stored["fingerprint"] == fingerprint:
+        if stored and stored["seen"] == seen:
             return Census(**stored["census"])
-        if census is None:
-            census = await self._feeder.run(self._ready.flow.census, self._lookup())
-        found = {"fingerprint": fingerprint, "census": asdict(census)}
+        if census is None or seen["wanted"]:
+            census = await self._feeder.run(self._flow.census, self._lookup())
+        found = {"seen": seen, "census": asdict(census)}
         await self._stored(self._store.save_census, self._id, found)
         return census
 
@@ -234,45 +233,53 @@ class Invocation:
 
     # --- the work ----------------------------------------------------------------------------
 
-    async def _work(self, recovered: Sequence[Recovered]) -> Stop | None:
-        journal = Committer(self._store.apply, in_thread(self._writer), self._tally.hear)
+    async def _work(self, recovered: Sequence[Recovered], *, doubts: bool = False) -> Stop | None:
+        journal = Committer(self._store.apply, in_thread(self._writer), self._account.tally.hear)
         answered = self._reader.pass_has_answers(self._id)
-        self._engine = Engine(
+        self._account.engine = Engine(
             Tools(
                 provider=self._ready.provider,
                 gate=self._ready.gate,
-                breaker=Breaker(PATIENCE),
+                breaker=Breaker(self._job.max_outage),
                 refusals=Refusals(answered=answered),
                 journal=journal,
                 counts=self._ready.counts,
                 run_timeout=self._job.run_timeout,
                 warn=self._hooks.warn,
+                stops=self._stops,
                 mode=self._job.mode,
                 most_in_flight=most_in_flight(self._job),
+                spent=self._keep_spent,
             )
         )
         ticker = asyncio.create_task(self._tick())
         try:
-            return await self._engine.run(self._feed(), recovered)
+            return await self._account.engine.run(self._feed(journal, doubts), recovered)
         finally:
             ticker.cancel()
             await asyncio.wait({ticker})
             await journal.close()
 
-    async def _feed(self) -> AsyncIterator[Sequence[Item]]:
-        batches = self._ready.flow.feed(self._lookup())
+    async def _feed(self, journal: Journal, doubts: bool) -> AsyncIterator[Sequence[Item]]:
+        batches = self._flow.feed(self._lookup(), doubts=doubts)
+        tally = self._account.tally
         while True:
-            self._tally.reading()
+            tally.reading()
             fed = await self._feeder.run(next, batches, None)
             if fed is None:
                 return
-            self._tally.seen(fed.seen)
+            tally.seen(fed.seen)
             self._outgrown = self._outgrown or fed.outgrown
+            for key, reason in fed.closed.items():
+                journal.post(Failed(key, CLOSED_DOUBT, reason))
             yield fed.items
+
+    def _keep_spent(self, spent: Spent) -> None:
+        self._writer.submit(self._store.save_spent, spent)
 
     async def _tick(self) -> None:
         while True:
-            now = self._summary(JobOutcome.RUNNING)
+            now = self._account.now()
             self._hooks.progress(now)
             await self._save(now)
             await asyncio.sleep(SNAPSHOT_INTERVAL)
@@ -290,16 +297,18 @@ class Invocation:
     # --- after -------------------------------------------------------------------------------
 
     async def _finish(self, stop: Stop | None) -> Summary:
-        exit_code = self._exit_code(stop)
-        if exit_code != 1:
+        refused = stop is not None and self._code_of(stop) == 1
+        if not refused:
             path = self._job.output if stop is None else self._job.partial
             await self._stored(self._store.claim_output, str(path))
-            await self._feeder.run(self._write_output, path)
+            self._account.written = await self._feeder.run(self._write_output, path)
+        self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
+        exit_code = self._code_of(stop) if stop else self._account.exit_code()
         if stop is None:
             await self._stored(self._store.finish_pass)
-            await self._save(self._summary(_outcome(stop, exit_code), stop, exit_code))
+            await self._save(self._account.ended(stop, exit_code))
             await self._ask_balance()
-        summary = self._summary(_outcome(stop, exit_code), stop, exit_code)
+        summary = self._account.ended(stop, exit_code)
         await self._save(summary)
         self._hooks.progress(summary)
         return summary
@@ -310,82 +319,31 @@ class Invocation:
         with suppress(ProviderRefused, ServerGone):
             ask = asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
             balance = await ready.provider.balance(ask)
-            self._credits_after = balance.remaining if balance else None
+            self._account.credits_after = balance.remaining if balance else None
 
-    def _write_output(self, path: Path) -> None:
+    def _write_output(self, path: Path) -> Counter[str]:
+        """Write what there is; returns how many rows are in which status, and `kept_old`."""
         columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
         layout = layout_of(self._job, self._ready.table, columns)
-        sink.write(path, layout, lambda: self._ready.flow.outcomes(self._lookup(outputs=True)))
+        rows: Counter[str] = Counter()
+
+        def counted() -> Iterator[sink.Pair]:
+            rows.clear()
+            for batch, outcomes in self._flow.outcomes(self._lookup(outputs=True)):
+                rows.update(str(outcome.status) for outcome in outcomes)
+                rows["kept_old"] += sum(outcome.kept_old for outcome in outcomes)
+                yield batch, outcomes
+
+        sink.write(path, layout, counted)
         if path == self._job.output and is_ours(self._feeder_reader, self._job.partial):
             self._job.partial.unlink(missing_ok=True)
+        return rows
 
-    def _exit_code(self, stop: Stop | None) -> int:
-        if stop is None:
-            counts = self._tally.counts()
-            return 3 if counts[RowStatus.FAILED] or counts[RowStatus.IN_DOUBT] else 0
+    def _code_of(self, stop: Stop) -> int:
         match stop.code:
             case StopCode.SIGNAL:
                 return 128 + stop.signal
-            case StopCode.SERVER_GONE:
+            case StopCode.SERVER_GONE | StopCode.MAX_RUNS | StopCode.STOP_AFTER:
                 return 4
             case _:
                 return 5 if self._reader.pass_has_answers(self._id) else 1
-
-    def _summary(
-        self, outcome: JobOutcome, stop: Stop | None = None, exit_code: int | None = None
-    ) -> Summary:
-        rows = {str(status): n for status, n in self._tally.counts().items()}
-        counts = self._ready.counts
-        credits = self._ready.briefing.credits
-        return Summary(
-            job=self._id,
-            outcome=outcome,
-            exit_code=exit_code,
-            reason_code=stop.code if stop else None,
-            reason=stop.reason if stop else None,
-            error=ErrorTold(stop.code, stop.reason) if stop and exit_code == 1 else None,
-            provider=self._job.provider,
-            target=self._job.grid,
-            input=str(self._job.input),
-            output=str(self._job.output),
-            checkpoint=str(self._job.checkpoint),
-            started_at=utc(self._started.wall),
-            updated_at=utc(time.time()),
-            seconds=round(time.monotonic() - self._started.steady, 1),
-            eta_seconds=self._eta() if outcome is JobOutcome.RUNNING else None,
-            rows=RowTotals(total=self._tally.total, **rows, reused=self._tally.reused),
-            runs=RunTotals(submitted=counts.accepted, in_flight=self._in_flight(outcome)),
-            requests=RequestTotals(
-                total=counts.total,
-                submit=counts.submit,
-                poll=counts.poll,
-                other=counts.other,
-                rate_limited=counts.rate_limited,
-                retried=counts.retried,
-            ),
-            credits=CreditTotals(credits.remaining if credits else None, self._credits_after),
-            median_wait=self._engine.median_wait() if self._engine else None,
-        )
-
-    def _in_flight(self, outcome: JobOutcome) -> int:
-        """Runs that go on; after the job, without it."""
-        if outcome is JobOutcome.RUNNING:
-            return self._engine.in_flight if self._engine else 0
-        return len(self._reader.unfinished(self._ready.context, State.RUNNING))
-
-    def _eta(self) -> float:
-        """Seconds left, by what this job's runs needed so far, or by what runs usually need."""
-        pending = self._tally.counts()[RowStatus.PENDING]
-        left = min(pending, max(0, self._new_runs - self._ready.counts.accepted))
-        learnt = self._engine.estimate(left) if self._engine else None
-        if learnt:
-            return round(learnt.seconds / SHARE_OF_LIMIT, 1)
-        in_flight = self._engine.in_flight if self._engine else 0
-        per_run = requests_per_run(self._job.mode)
-        return estimate(left, self._ready.gate.rate, in_flight, per_run).seconds
-
-
-def _outcome(stop: Stop | None, exit_code: int) -> JobOutcome:
-    if stop is None:
-        return JobOutcome.FINISHED if exit_code == 0 else JobOutcome.FINISHED_WITH_FAILURES
-    return JobOutcome.ERROR if exit_code == 1 else JobOutcome.STOPPED

@@ -5,25 +5,31 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from enricher import pace, sink, source
-from enricher.checkpoint import JobRecord, Reader
+from enricher.checkpoint import JobRecord, Pass, Reader
 from enricher.checkpoint.exports import was_exported
-from enricher.errors import CheckpointError, InputError, OutputError
+from enricher.errors import CheckpointError, InputError, OutputError, UsageError
 from enricher.feed import RowFlow
 from enricher.job import Job
 from enricher.mapping import InputMapping, KeyMaker, resolve
-from enricher.model import Context, OutputColumn, Record, RequestCounts, Warn
+from enricher.model import (
+    Context,
+    OutputColumn,
+    RequestCounts,
+    Spent,
+    Warn,
+)
 from enricher.preflight import asker
 from enricher.providers import bitscale
 from enricher.providers.base import Briefing, Provider
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
+from enricher.record import InDoubt, Record, Wanted
 from enricher.schedule import MOST_IN_FLIGHT
 from enricher.source import Table
-
-PATIENCE = 900.0
-"""Seconds to wait for a server that is gone."""
+from enricher.stops import Caps, Stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ async def prepared(
     gate = _gate(job, warn)
     async with Transport(job.base_url) as transport:
         provider = bitscale.BitScale(transport, key, target)
-        ask = asker(gate, PATIENCE, counts, warn, job.base_url)
+        ask = asker(gate, job.max_outage, counts, warn, job.base_url)
         briefing = await provider.brief(ask)
         mapping = resolve(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional
@@ -148,6 +154,55 @@ def _gate(job: Job, warn: Warn) -> pace.Gate:
             return pace.Gate(rate, warn=warn)
 
 
+def wanted_by(job: Job, flow: RowFlow, this_pass: Pass) -> Wanted:
+    """What this invocation asks of what is in the checkpoint."""
+    refresh = job.refresh_after
+    return Wanted(
+        flow.wanted.asked,
+        this_pass.id,
+        this_pass.began,
+        job.in_doubt,
+        job.retry_failed,
+        job.max_attempts,
+        0.0 if refresh is None else this_pass.began - refresh,
+    )
+
+
+def wanted_again(wanted: Wanted) -> list[Any]:
+    """What of it makes a list cost otherwise than before; empty for what runs usually want."""
+    if not wanted.retry_failed and not wanted.refresh_before and wanted.in_doubt is InDoubt.HOLD:
+        return []
+    return [wanted.this_pass, wanted.retry_failed, wanted.refresh_before, wanted.in_doubt]
+
+
+def stops_in(ready: Prepared, this_pass: Pass, began: float) -> Stops:
+    """The caps of this invocation, with what its pass has used.
+
+    Raises:
+        UsageError: credits are capped, and the provider does not tell them.
+    """
+    credits = ready.briefing.credits
+    if credits is None:
+        if ready.job.max_credits is not None:
+            raise UsageError(
+                "--max-credits needs a provider that tells its credits; this one did not.",
+                mend="Cap the submissions instead, with --max-runs.",
+            )
+        return Stops(caps_of(ready.job), began)
+    stops = Stops(caps_of(ready.job), began, this_pass.spent or Spent(used=credits.used))
+    stops.purse.read(credits.used)
+    return stops
+
+
+def caps_of(job: Job) -> Caps:
+    return Caps(
+        max_runs=math.inf if job.max_runs is None else job.max_runs,
+        max_credits=math.inf if job.max_credits is None else job.max_credits,
+        max_failures=job.max_failures,
+        stop_after=math.inf if job.stop_after is None else job.stop_after,
+    )
+
+
 def most_in_flight(job: Job) -> int:
     return MOST_IN_FLIGHT if job.max_in_flight == "auto" else job.max_in_flight
 
@@ -156,7 +211,7 @@ def flow_of(
     table: Table, mapping: InputMapping, context: Context, asked: tuple[str, ...] | None
 ) -> RowFlow:
     keys = KeyMaker(context, mapping.labels)
-    return RowFlow(table, mapping, keys, None if asked is None else frozenset(asked))
+    return RowFlow(table, mapping, keys, Wanted(None if asked is None else frozenset(asked)))
 
 
 def stored_flow(record: JobRecord, table: Table) -> RowFlow:

@@ -5,12 +5,14 @@
 
 from enricher.checkpoint.committer import Committer, in_thread, inline
 from enricher.checkpoint.lock import hold, is_held
+from enricher.checkpoint.passes import Pass
 from enricher.checkpoint.reader import JobRecord, Reader, Unfinished
 from enricher.checkpoint.store import Store
 
 __all__ = [
     "Committer",
     "JobRecord",
+    "Pass",
     "Reader",
     "Store",
     "Unfinished",

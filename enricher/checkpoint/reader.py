@@ -14,8 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from enricher.checkpoint.files import connect_reader, unreadable
+from enricher.checkpoint.passes import Pass
 from enricher.errors import CheckpointError
-from enricher.model import Context, OutputColumn, Record, State
+from enricher.model import (
+    Context,
+    OutputColumn,
+    State,
+)
+from enricher.record import Record
 
 _KEYS_A_QUERY = 500
 """Below the 999 parameters that old builds of SQLite allow."""
@@ -120,6 +126,13 @@ class Reader:
         """Whether a job of this checkpoint writes `output`."""
         return bool(self._all("SELECT 1 FROM outputs_written WHERE path = ?", (output,)))
 
+    def open_pass(self, job: str) -> Pass | None:
+        """The pass that an invocation of the job would continue."""
+        rows = self._all(
+            "SELECT id, started_at, spent FROM passes WHERE job = ? AND finished_at IS NULL", (job,)
+        )
+        return Pass.of(*rows[0]) if rows else None
+
     def pass_has_answers(self, job: str) -> bool:
         """Whether the job's unfinished pass has submissions that were answered or may have been."""
         return bool(
@@ -161,13 +174,18 @@ class Reader:
         marks = ",".join("?" * len(keys))
         rows = self._all(
             "SELECT i.key, i.state, i.attempt, s.columns, i.code, i.message, rs.columns,"
+            " coalesce(h.ended_at, i.ended_at), i.ended_at, i.pass, p.state,"
             f" {'r.outputs' if outputs else 'NULL'}"
             " FROM items i JOIN column_sets s ON s.id = i.column_set"
             " LEFT JOIN results r ON r.id = i.result"
-            f" LEFT JOIN column_sets rs ON rs.id = r.column_set WHERE i.key IN ({marks})",
+            " LEFT JOIN column_sets rs ON rs.id = r.column_set"
+            " LEFT JOIN attempt_history h ON h.key = i.key AND h.attempt = r.attempt"
+            " LEFT JOIN attempt_history p ON p.key = i.key AND p.attempt = i.attempt - 1"
+            f" WHERE i.key IN ({marks})",
             tuple(keys),
         )
-        for key, state, attempt, asked, code, message, outputs_asked, stored in rows:
+        for key, state, attempt, asked, code, message, outputs_asked, *more in rows:
+            outputs_at, ended_at, tried_in, before, stored = more
             yield (
                 key,
                 Record(
@@ -179,6 +197,10 @@ class Reader:
                     has_outputs=outputs_asked is not None,
                     outputs_asked=_asked_set(outputs_asked) if outputs_asked else None,
                     outputs=json.loads(stored) if stored else None,
+                    outputs_at=outputs_at or 0.0,
+                    ended_at=ended_at or 0.0,
+                    tried_in=tried_in,
+                    before=State(before) if before else None,
                 ),
             )
 

@@ -37,7 +37,7 @@ CREATE TABLE jobs (
 );
 CREATE TABLE passes (
     id INTEGER PRIMARY KEY, job TEXT NOT NULL REFERENCES jobs,
-    started_at REAL NOT NULL, finished_at REAL
+    started_at REAL NOT NULL, finished_at REAL, spent TEXT
 );
 CREATE TABLE invocations (
     id INTEGER PRIMARY KEY, job TEXT NOT NULL REFERENCES jobs,

@@ -1,16 +1,19 @@
 """The writer: one transaction a group of events, each move guarded by the table of states."""
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
 from functools import singledispatchmethod
 from typing import Any
 
 from sqlite_utils import Database
 
 from enricher.checkpoint.files import connect_writer
+from enricher.checkpoint.passes import Pass
 from enricher.errors import CheckpointError, IllegalTransition
 from enricher.model import (
     Completed,
@@ -20,6 +23,7 @@ from enricher.model import (
     Failed,
     GotId,
     Intended,
+    Spent,
     Stalled,
     State,
     Withdrew,
@@ -43,6 +47,7 @@ class Store:
         self._clock = clock
         self._context = 0
         self._pass = 0
+        self.this_pass = Pass(0, math.inf, None)
         self._column_set = 0
         self._known_names: set[str] = set()
 
@@ -93,18 +98,29 @@ class Store:
                 self._db.table("jobs").update(job, row)
             else:
                 self._db.table("jobs").insert({"id": job, "created_at": now, **row})
-            self._pass = self._continued_pass(job, now)
+            self.this_pass = self._continued_pass(job, now)
+            self._pass = self.this_pass.id
             self._known_names = {str(column["id"]) for column in output_columns}
             return self._insert(
                 "INSERT INTO invocations (job, pass, started_at, summary) VALUES (?, ?, ?, '{}')",
                 (job, self._pass, now),
             )
 
-    def _continued_pass(self, job: str, now: float) -> int:
-        row = self._one("SELECT id FROM passes WHERE job = ? AND finished_at IS NULL", job)
+    def _continued_pass(self, job: str, now: float) -> Pass:
+        row = self._one(
+            "SELECT id, started_at, spent FROM passes WHERE job = ? AND finished_at IS NULL", job
+        )
         if row:
-            return int(row[0])
-        return self._insert("INSERT INTO passes (job, started_at) VALUES (?, ?)", (job, now))
+            return Pass.of(*row)
+        id_ = self._insert("INSERT INTO passes (job, started_at) VALUES (?, ?)", (job, now))
+        return Pass(id_, now, None)
+
+    def save_spent(self, spent: Spent) -> None:
+        """Keep what the pass has used, for the invocation that continues it."""
+        with self._transaction():
+            self._sql.execute(
+                "UPDATE passes SET spent = ? WHERE id = ?", (json.dumps(asdict(spent)), self._pass)
+            )
 
     def finish_pass(self) -> None:
         """The job is finished: its next invocation begins a new pass."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from enricher.model import Inputs, Json, OnSent, OutputColumn
+from enricher.model import Credits, Inputs, Json, OnSent, OutputColumn
 from enricher.verdicts import Reply
 
 Ask = Callable[[Callable[[OnSent], Awaitable[Reply]]], Awaitable[Mapping[str, Any]]]
@@ -18,14 +18,6 @@ Raises:
     ProviderRefused: the answer says no.
     ServerGone: no usable answer came for too long.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Credits:
-    """The account's balance, in credits, and what it used in its current billing period."""
-
-    remaining: float
-    used: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from enricher.errors import ProviderRefused
-from enricher.model import Inputs, Json, OnSent, OutputColumn, unheard
-from enricher.providers.base import Ask, Briefing, Credits, parsed_error
+from enricher.model import Credits, Inputs, Json, OnSent, OutputColumn, unheard
+from enricher.providers.base import Ask, Briefing, parsed_error
 from enricher.providers.keys import ApiKey
 from enricher.providers.rate import rate_signal
 from enricher.providers.transport import Answer, Transport
@@ -128,7 +128,10 @@ class BitScale:
     async def probe(self, on_sent: OnSent = unheard) -> Reply:
         """`GET /workspace` (5.1): the cheapest request that needs the key."""
         reply = await self._fetch("/workspace", on_sent)
-        return Reply(Alive(), reply.signal) if isinstance(reply.verdict, Facts) else reply
+        match reply.verdict:
+            case Facts(data):
+                return replace(reply, verdict=Alive(_credits_of(data)))
+        return reply
 
     async def _fetch(
         self, path: str, on_sent: OnSent, params: Mapping[str, str] | None = None

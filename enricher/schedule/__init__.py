@@ -53,6 +53,7 @@ class Schedule:
         hold: seconds for which the provider holds a submission; 0 if it does not.
         holding: whether submissions are held until their run has ended.
         to_come: items that are still to be prepared; `math.inf` while nobody knows.
+        submitting: whether what is prepared may be submitted.
     """
 
     rate: float
@@ -60,6 +61,7 @@ class Schedule:
     hold: float = 0.0
     holding: bool = False
     to_come: float = math.inf
+    submitting: bool = True
     recovered: deque[Run] = field(default_factory=deque)
     prepared: deque[Item] = field(default_factory=deque)
     one_at_a_time: bool = False
@@ -176,7 +178,7 @@ class Schedule:
         return self._load(self.to_come).seconds <= tail
 
     def _may_submit(self, now: float) -> bool:
-        if not self.prepared:
+        if not self.prepared or not self.submitting:
             return False
         if not self._unanswered:
             return True

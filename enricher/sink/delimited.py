@@ -8,7 +8,10 @@ import polars as pl
 
 from enricher.cell import as_csv
 from enricher.column import column_as_text
-from enricher.model import Dialect, Outcome
+from enricher.model import (
+    Dialect,
+)
+from enricher.record import Outcome
 from enricher.sink.layout import Layout, Pair
 from enricher.sink.outcomes import status_and_error, values_of
 from enricher.sink.target import blamed, replacing

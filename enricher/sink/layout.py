@@ -7,7 +7,11 @@ from itertools import count
 import polars as pl
 
 from enricher.errors import OutputError
-from enricher.model import Dialect, Outcome, OutputColumn
+from enricher.model import (
+    Dialect,
+    OutputColumn,
+)
+from enricher.record import Outcome
 
 Pair = tuple[pl.DataFrame, Sequence[Outcome]]
 """A batch of the input, its columns named by position, and one outcome for each of its rows."""

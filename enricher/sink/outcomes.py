@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from enricher.cell import well_formed
-from enricher.model import Json, Outcome
+from enricher.model import (
+    Json,
+)
+from enricher.record import Outcome
 
 
 def values_of(outcomes: Sequence[Outcome], key: str) -> list[Json]:

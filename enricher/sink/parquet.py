@@ -14,7 +14,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from enricher.errors import OutputError
-from enricher.model import Outcome
+from enricher.record import Outcome
 from enricher.sink.layout import Layout, Pair
 from enricher.sink.outcomes import status_and_error, values_of
 from enricher.sink.shapes import ColumnShape, as_series

@@ -13,7 +13,6 @@ from enricher.model import (
     Context,
     Inputs,
     Item,
-    Record,
     Recovered,
     RequestCounts,
     State,
@@ -24,7 +23,9 @@ from enricher.providers.bitscale import BitScale, Target
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
 from enricher.reactions import Refusals
+from enricher.record import Record
 from enricher.simulator import GRIDS, Settings, Workspace
+from enricher.stops import Caps, Stops
 from tests.support.network import BASE_URL, SimulatedNetwork
 
 GRID = GRIDS[0]
@@ -43,6 +44,7 @@ class World:
     patience: float = 900.0
     grid: str = GRID.id
     key_file: Path | None = None
+    caps: Caps = field(default_factory=Caps)
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,6 +79,7 @@ class World:
                 counts=self.counts,
                 run_timeout=self.run_timeout,
                 warn=self.warnings.append,
+                stops=Stops(self.caps, asyncio.get_running_loop().time()),
             )
         )
         during(self.engine)

@@ -1,0 +1,161 @@
+"""What one invocation can tell of itself, at any moment: counts, time, and what is left."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from enricher.api.wiring import Prepared
+from enricher.engine import Engine
+from enricher.model import RowStatus, Stop
+from enricher.plan import SHARE_OF_LIMIT, Census, estimate, requests_per_run
+from enricher.report.summary import (
+    CreditTotals,
+    ErrorTold,
+    JobOutcome,
+    RequestTotals,
+    RowTotals,
+    RunTotals,
+    Summary,
+    utc,
+)
+from enricher.tally import RowTally
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by the wall clock, and by the one that never jumps."""
+
+    wall: float
+    steady: float
+
+    @classmethod
+    def now(cls) -> "Moment":
+        return cls(time.time(), time.monotonic())
+
+
+class Account:
+    """Counts of one invocation.
+
+    Attributes:
+        tally: rows by status, while they stream by.
+        written: rows by status in the output, once it is written; they are the last word.
+        in_flight: runs that go on without us, once the work is over.
+        credits_after: the balance after the job, if it could be asked for.
+    """
+
+    def __init__(self, ready: Prepared, job_id: str, started: Moment) -> None:
+        self._ready = ready
+        self._id = job_id
+        self._started = started
+        self._new_runs = 0
+        self.tally = RowTally(0)
+        self.engine: Engine | None = None
+        self.written: Counter[str] = Counter()
+        self.in_flight = 0
+        self.credits_after: float | None = None
+
+    def begin(self, census: Census, looked_at: Sequence[bytes]) -> None:
+        """The rows are counted; `looked_at` are the stalled runs that are looked at once more."""
+        self._new_runs = census.new_runs
+        self.tally = RowTally(census.total, looked_at)
+
+    def begin_again(self) -> None:
+        """The rows are fed once more."""
+        self.tally = RowTally(self.tally.total, paid=self.tally.paid)
+
+    def exit_code(self) -> int:
+        """The code of a finished job."""
+        return 3 if self.written[RowStatus.FAILED] or self.written[RowStatus.IN_DOUBT] else 0
+
+    def now(self) -> Summary:
+        """The summary of a job that goes on."""
+        in_flight = self.engine.in_flight if self.engine else 0
+        return self._summary(JobOutcome.RUNNING, in_flight=in_flight, eta_seconds=self._eta())
+
+    def ended(self, stop: Stop | None, exit_code: int) -> Summary:
+        """The summary of a job that has ended, or was stopped."""
+        return self._summary(
+            _outcome(stop, exit_code),
+            in_flight=self.in_flight,
+            exit_code=exit_code,
+            reason_code=stop.code if stop else None,
+            reason=stop.reason if stop else None,
+            error=ErrorTold(stop.code, stop.reason) if stop and exit_code == 1 else None,
+        )
+
+    def _summary(
+        self,
+        outcome: JobOutcome,
+        *,
+        in_flight: int,
+        eta_seconds: float | None = None,
+        exit_code: int | None = None,
+        reason_code: str | None = None,
+        reason: str | None = None,
+        error: ErrorTold | None = None,
+    ) -> Summary:
+        job, counts = self._ready.job, self._ready.counts
+        credits = self._ready.briefing.credits
+        return Summary(
+            job=self._id,
+            outcome=outcome,
+            exit_code=exit_code,
+            reason_code=reason_code,
+            reason=reason,
+            error=error,
+            provider=job.provider,
+            target=job.grid,
+            input=str(job.input),
+            output=str(job.output),
+            checkpoint=str(job.checkpoint),
+            started_at=utc(self._started.wall),
+            updated_at=utc(time.time()),
+            seconds=round(time.monotonic() - self._started.steady, 1),
+            eta_seconds=eta_seconds,
+            rows=self._rows(),
+            runs=RunTotals(
+                submitted=counts.accepted,
+                resubmitted_in_doubt=counts.resubmitted_in_doubt,
+                resubmitted_failed=counts.resubmitted_failed,
+                in_flight=in_flight,
+            ),
+            requests=RequestTotals(
+                total=counts.total,
+                submit=counts.submit,
+                poll=counts.poll,
+                other=counts.other,
+                rate_limited=counts.rate_limited,
+                retried=counts.retried,
+            ),
+            credits=CreditTotals(credits.remaining if credits else None, self.credits_after),
+            median_wait=self.engine.median_wait() if self.engine else None,
+        )
+
+    def _rows(self) -> RowTotals:
+        counts = {str(status): n for status, n in self.tally.counts().items()}
+        if self.written:
+            counts = {str(status): self.written[status] for status in RowStatus}
+        return RowTotals(
+            total=self.tally.total,
+            **counts,
+            reused=self.tally.reused,
+            kept_old=self.written["kept_old"],
+        )
+
+    def _eta(self) -> float:
+        """Seconds left, by what this job's runs needed so far, or by what runs usually need."""
+        pending = self.tally.counts()[RowStatus.PENDING]
+        left = min(pending, max(0, self._new_runs - self._ready.counts.accepted))
+        learnt = self.engine.estimate(left) if self.engine else None
+        if learnt:
+            return round(learnt.seconds / SHARE_OF_LIMIT, 1)
+        in_flight = self.engine.in_flight if self.engine else 0
+        per_run = requests_per_run(self._ready.job.mode)
+        return estimate(left, self._ready.gate.rate, in_flight, per_run).seconds
+
+
+def _outcome(stop: Stop | None, exit_code: int) -> JobOutcome:
+    if stop is None:
+        return JobOutcome.FINISHED if exit_code == 0 else JobOutcome.FINISHED_WITH_FAILURES
+    return JobOutcome.ERROR if exit_code == 1 else JobOutcome.STOPPED

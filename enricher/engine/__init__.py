@@ -1,0 +1,258 @@
+"""Items in, events out: decide the next request, act, tell the journal.
+
+The driver keeps a few intents on disk ahead of time, asks the gate for permission and sends what
+the schedule says is next, with nothing awaited between permission and send: a commit in that place
+would break the limit. `exchange` does one request and carries out what follows from its answer.
+
+Nothing here knows a vendor, a file, SQL, HTTP or a wall clock.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from typing import Any
+
+from enricher.engine.exchange import Exchange, Tools
+from enricher.intake import Intake
+from enricher.model import Intended, Item, Mode, Recovered, Stop, StopCode, Withdrew
+from enricher.pace import Permit
+from enricher.schedule import Estimate, Look, Run, Schedule, Submit
+
+__all__ = ["ANSWER_GRACE", "HOLD_GRACE", "Engine", "Tools"]
+
+ANSWER_GRACE = 10.0
+"""Seconds that a stop waits for the answers to what was sent; held submissions have longer."""
+
+HOLD_GRACE = 15.0
+"""Seconds that a held submission may take beyond the time for which it is held."""
+
+
+class Engine:
+    """Works one job off; call `run()` once."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._journal = tools.journal
+        self._stops = tools.stops
+        self._loop = asyncio.get_running_loop()
+        self._schedule = Schedule(
+            tools.gate.rate,
+            tools.most_in_flight,
+            hold=tools.provider.hold,
+            holding=tools.mode is Mode.SYNC,
+        )
+        self._intake = Intake(self._ring)
+        self._exchange = Exchange(tools, self._schedule, self._intake, self.stop)
+        self._preparing: set[asyncio.Task[None]] = set()
+        self._requests: set[asyncio.Task[None]] = set()
+        self._probing = False
+        self._bell = asyncio.Event()
+        self._driver: asyncio.Task[None] | None = None
+        self._stop: Stop | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Runs submitted and not ended."""
+        about_to_be = len(self._schedule.prepared) + len(self._preparing)
+        return self._schedule.in_flight - about_to_be
+
+    def estimate(self, to_come: int) -> Estimate | None:
+        """What is left, with so many items to submit; `None` while too little is known."""
+        return self._schedule.estimate(to_come)
+
+    def median_wait(self) -> float | None:
+        """Estimated seconds between a run's end and its retrieval; `None` if none has ended."""
+        return self._schedule.median_wait()
+
+    def stop(self, stop: Stop) -> None:
+        """Send nothing more and collect the answers to what was sent.
+
+        Called again, wait for no more answers: what is unanswered is in doubt. The first reason
+        counts.
+        """
+        again = self._stop is not None and stop.signal
+        self._stop = self._stop or stop
+        if self._driver is not None:
+            self._driver.cancel()
+        for request in self._requests if again else ():
+            request.cancel()
+
+    async def run(
+        self, feed: AsyncIterator[Sequence[Item]], recovered: Iterable[Recovered] = ()
+    ) -> Stop | None:
+        """Work until every item has ended, or until stopped; return why it stopped.
+
+        Raises:
+            CheckpointError: the journal could not be written; nothing was submitted after that.
+            InputError: the feed could not be read on.
+        """
+        for found in recovered:
+            self._recover(found)
+        pump = self._started(self._intake.pump(feed))
+        self._driver = self._started(self._drive())
+        try:
+            if self._stop is None:
+                await asyncio.wait({self._driver})
+        finally:
+            await _ended(pump, self._driver)
+            await self._collect()
+        if self._failure is not None:
+            raise self._failure
+        return self._stop
+
+    def _recover(self, found: Recovered) -> None:
+        submitted_at = self._loop.time() - found.age
+        self._schedule.opened(found.key)
+        run = Run(found.key, found.run_id, submitted_at, stalled=found.stalled)
+        self._schedule.recovered.append(run)
+
+    async def _collect(self) -> None:
+        """Wait for answers and take back what was not sent; what gets no answer is in doubt."""
+        if self._preparing:
+            await asyncio.wait(self._preparing)
+        if self._requests:
+            await asyncio.wait(self._requests, timeout=self._grace())
+        await _ended(*self._requests)
+        if self._failure is None:
+            for item in self._schedule.prepared:
+                self._journal.post(Withdrew(item.key))
+
+    def _grace(self) -> float:
+        if not self._schedule.holding:
+            return ANSWER_GRACE
+        longest = self._schedule.hold + HOLD_GRACE
+        self._tools.warn(
+            f"waiting up to {longest:.0f} s for {len(self._requests)} requests that are held open;"
+            " a second Ctrl-C leaves their runs in doubt"
+        )
+        return longest
+
+    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._preparing.discard(task)
+        self._requests.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failure = self._failure or error
+            if self._driver is not None:
+                self._driver.cancel()
+        self._ring()
+
+    # --- the driver --------------------------------------------------------------------------
+
+    async def _drive(self) -> None:
+        while not self._is_over():
+            if stop := self._reason_to_stop():
+                self.stop(stop)
+                return
+            self._prepare()
+            if self._is_due():
+                self._send(await self._tools.gate.acquire())
+            else:
+                await self._wait()
+
+    def _is_over(self) -> bool:
+        left = self._intake.left or self._preparing or self._requests
+        return not left and not self._schedule.in_flight
+
+    def _reason_to_stop(self) -> Stop | None:
+        """Whether the server is gone, or a cap is reached and what was submitted is collected."""
+        now = self._loop.time()
+        if self._tools.breaker.is_given_up(now):
+            return Stop(StopCode.SERVER_GONE, "the server gave no usable answer for too long")
+        why = self._stops.why(now)
+        if why is None or self._stops.purse.wants_reading():
+            return None
+        closed = self._stops.is_closed(now)
+        if self.in_flight if closed else self._schedule.in_flight:
+            return why if now >= self._stops.collects_until() else None
+        return why if self._intake or self._schedule.prepared or self._preparing else None
+
+    def _prepare(self) -> None:
+        """Begin to write intents, while there is room for more."""
+        now = self._loop.time()
+        self._schedule.submitting = not self._stops.is_closed(now)
+        while len(self._preparing) < self._schedule.room() and (item := self._next_item(now)):
+            self._stops.opened()
+            self._schedule.opened(item.key)
+            self._preparing.add(self._started(self._intend(item)))
+        left = self._intake.left + len(self._preparing)
+        self._schedule.to_come = 0 if self._stops.why(now) else left
+
+    def _next_item(self, now: float) -> Item | None:
+        if self._tools.breaker.is_open or self._stops.why(now):
+            return None
+        return self._intake.next(now)
+
+    async def _intend(self, item: Item) -> None:
+        if await self._journal.write(Intended(item)):
+            self._schedule.prepared.append(item)
+        else:  # another row with equal inputs came first
+            self._schedule.closed(item.key)
+            self._stops.given_back()
+
+    def _is_due(self) -> bool:
+        now = self._loop.time()
+        if self._wants_probe():
+            return not self._probing and now >= self._tools.breaker.probe_due_at
+        self._schedule.one_at_a_time = self._tools.breaker.is_trying
+        return self._schedule.is_due(now)
+
+    def _wants_probe(self) -> bool:
+        reading = self._stops.purse.wants_reading() and not self._probing
+        return self._tools.breaker.is_open or reading
+
+    def _send(self, permit: Permit) -> None:
+        """Send what is next at this very moment: the gate has just allowed one request."""
+        now = self._loop.time()
+        if self._wants_probe():
+            if self._probing:
+                permit.close()
+                return
+            self._probing = True
+            self._requests.add(self._started(self._probe(now, permit)))
+            return
+        match self._schedule.next(now):
+            case Submit(item):
+                self._schedule.sent(item.key, now)
+                self._requests.add(self._started(self._exchange.submit(item, now, permit)))
+            case Look(run):
+                self._requests.add(self._started(self._exchange.look(run, now, permit)))
+            case None:
+                permit.close()
+
+    async def _probe(self, sent_at: float, permit: Permit) -> None:
+        try:
+            await self._exchange.probe(sent_at, permit)
+        finally:
+            self._probing = False
+
+    async def _wait(self) -> None:
+        """Wait for something to happen, or for the next thing that is due by itself."""
+        now = self._loop.time()
+        due = min(self._schedule.due_at(), self._intake.due_at(now))
+        if self._tools.breaker.is_open:
+            due = math.inf if self._probing else self._tools.breaker.probe_due_at
+        due = min(due, self._stops.next_change(now))
+        try:
+            async with asyncio.timeout_at(None if math.isinf(due) else due):
+                await self._bell.wait()
+        except TimeoutError:
+            pass
+
+    def _ring(self) -> None:
+        """Wake everyone who waits for a change."""
+        self._bell.set()
+        self._bell = asyncio.Event()
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

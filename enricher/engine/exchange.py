@@ -1,0 +1,246 @@
+"""One request: send it, learn from its answer, carry out what follows.
+
+What an answer leads to is told by `reactions`; here it is written, counted and done.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from enricher.intake import Intake
+from enricher.model import (
+    Cause,
+    Completed,
+    Doubted,
+    Event,
+    Failed,
+    GotId,
+    Intended,
+    Item,
+    Journal,
+    Mode,
+    RequestCounts,
+    Spent,
+    Stalled,
+    Stop,
+    Warn,
+    Withdrew,
+)
+from enricher.pace import Backoff, Breaker, Permit, Permits
+from enricher.providers.base import Provider
+from enricher.reactions import (
+    Again,
+    Reaction,
+    Refusals,
+    after_look,
+    after_submission,
+    said_to_everyone,
+)
+from enricher.schedule import MOST_IN_FLIGHT, Run, Schedule
+from enricher.stops import Stops
+from enricher.verdicts import (
+    Accepted,
+    Alive,
+    Ends,
+    Faults,
+    Malformed,
+    MaybeSent,
+    NotSent,
+    Refused,
+    Reply,
+    SaidToEveryone,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What an engine works with.
+
+    Attributes:
+        run_timeout: seconds since a submission after which a run is given up.
+        most_in_flight: runs that may be under way at once.
+        warn: told each thing that a person should know, once.
+        spent: told what the pass has used, whenever that was read.
+    """
+
+    provider: Provider
+    gate: Permits
+    breaker: Breaker
+    refusals: Refusals
+    journal: Journal
+    counts: RequestCounts
+    run_timeout: float
+    warn: Warn
+    stops: Stops
+    mode: Mode = Mode.ASYNC
+    most_in_flight: int = MOST_IN_FLIGHT
+    spent: Callable[[Spent], None] = lambda _: None
+
+
+class Exchange:
+    """The requests of one job.
+
+    Args:
+        stop: called when the job has to stop.
+    """
+
+    def __init__(
+        self, tools: Tools, schedule: Schedule, intake: Intake, stop: Callable[[Stop], None]
+    ) -> None:
+        self._tools = tools
+        self._journal = tools.journal
+        self._counts = tools.counts
+        self._schedule = schedule
+        self._intake = intake
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
+        self._backoff = Backoff()
+        self._paid: dict[bytes, bool] = {}
+        """The submissions of this life, and whether each may have been paid."""
+        self._warned: set[str] = set()
+
+    async def submit(self, item: Item, sent_at: float, permit: Permit) -> None:
+        hold = self._schedule.holding
+        self._paid[item.key] = False
+        try:
+            reply = await self._tools.provider.submit(item.inputs, permit.sent, hold=hold)
+        except asyncio.CancelledError:
+            self._counts.submit += 1
+            self._close(Doubted(item.key, "stopped before the answer came"))
+            raise
+        finally:
+            permit.close()
+        now = self._loop.time()
+        self._schedule.answered(item.key, now)
+        self._learn("submit", reply, sent_at)
+        self._count(item, reply)
+        reaction = after_submission(item.key, reply.verdict, self._tools.refusals)
+        match reaction.event:
+            case GotId(key, run_id):
+                began = sent_at if hold else now
+                run = Run(key, run_id, began, alive_at=now - began)
+                await self._journal.write(reaction.event)
+                self._schedule.accepted(run)
+            case event:
+                if hold and isinstance(reply.verdict, Ends):
+                    self._schedule.held(now - sent_at)
+                self._close(event)
+        if reaction.again:
+            wait = self._wait_of(reaction.again, 1)
+            self._intake.take_back(item, self._loop.time() + wait)
+        self._heed(reaction)
+
+    def _count(self, item: Item, reply: Reply) -> None:
+        verdict = reply.verdict
+        self._counts.submit += not isinstance(verdict, NotSent)
+        self._counts.accepted += isinstance(verdict, Accepted | Ends)
+        if isinstance(verdict, Accepted | Ends | MaybeSent | Malformed):
+            self._paid[item.key] = True
+            self._counts.resubmitted_failed += item.cause is Cause.FAILED
+            self._counts.resubmitted_in_doubt += item.cause is Cause.IN_DOUBT
+
+    async def look(self, run: Run, sent_at: float, permit: Permit) -> None:
+        reply = await self._tools.provider.look(run.run_id, permit.sent)
+        permit.close()
+        self._learn("look", reply, sent_at)
+        self._counts.poll += not isinstance(reply.verdict, NotSent)
+        now = self._loop.time()
+        reaction = after_look(
+            run.key,
+            reply.verdict,
+            faults=run.faults,
+            too_old=now - run.submitted_at > self._tools.run_timeout,
+            last_look=run.stalled,
+        )
+        if reaction.again:
+            run.faults += reaction.again is Again.AFTER_BACKOFF
+            self._schedule.look_again(run, now + self._wait_of(reaction.again, run.faults))
+        else:
+            ended = isinstance(reply.verdict, Ends)
+            self._schedule.looked(run, ended=ended, on=reaction.event is None, now=now)
+            self._choose_mode()
+        if reaction.event:
+            self._close(reaction.event)
+        self._heed(reaction)
+
+    def _choose_mode(self) -> None:
+        schedule = self._schedule
+        may_hold = self._tools.mode is Mode.AUTO and not schedule.holding
+        if may_hold and schedule.holding_pays():
+            schedule.holding = True
+            self._tools.warn(
+                "going on in sync mode, which is clearly faster for runs as short as these;"
+                " submissions that are open when the program dies are in doubt"
+            )
+
+    async def probe(self, sent_at: float, permit: Permit) -> None:
+        """Ask whether the server is there, and what the account has used."""
+        reply = await self._tools.provider.probe(permit.sent)
+        permit.close()
+        self._counts.other += not isinstance(reply.verdict, NotSent)
+        self._tools.gate.observe(reply.signal, sent_at)
+        if self._tools.breaker.is_open:
+            self._tools.breaker.probed(not isinstance(reply.verdict, Faults), self._loop.time())
+        elif isinstance(reply.verdict, Faults):
+            self._tools.breaker.fault("look", self._loop.time())
+        match reply.verdict:
+            case Alive(credits) if credits is not None:
+                self._tools.stops.purse.read(credits.used)
+                self._tools.spent(self._tools.stops.purse.spent)
+            case verdict if isinstance(verdict, SaidToEveryone):
+                self._heed(said_to_everyone(verdict))
+
+    def _learn(self, kind: str, reply: Reply, sent_at: float) -> None:
+        self._counts.rate_limited += reply.signal.limited
+        self._tools.gate.observe(reply.signal, sent_at)
+        self._schedule.rate = self._tools.gate.rate
+        breaker = self._tools.breaker
+        if isinstance(reply.verdict, Faults):
+            was_open = breaker.is_open
+            breaker.fault(kind, self._loop.time())
+            if breaker.is_open and not was_open:
+                self._warn_once(
+                    f"the server has trouble ({reply.verdict.reason}): nothing more is submitted"
+                    " until it answers a probe"
+                )
+        elif not isinstance(reply.verdict, Refused):
+            breaker.answered(kind)
+
+    # --- carrying out a reaction -------------------------------------------------------------
+
+    def _close(self, event: Event | None) -> None:
+        """Write the event that ends an item, or takes it back."""
+        if event is None or isinstance(event, Intended | GotId):
+            raise TypeError(f"{event} ends nothing")
+        self._journal.post(event)
+        self._schedule.closed(event.key)
+        self._tell_stops(event)
+
+    def _tell_stops(self, event: Completed | Failed | Stalled | Doubted | Withdrew) -> None:
+        stops, paid = self._tools.stops, self._paid.pop(event.key, None)
+        match event:
+            case Withdrew():
+                stops.given_back()
+            case Doubted():
+                stops.lost()
+            case Failed(_, code, message):
+                stops.ended(self._loop.time(), paid=paid, failure=f"{code}: {message}")
+            case Completed():
+                stops.ended(self._loop.time(), paid=paid, failure=None)
+            case Stalled():
+                stops.left(paid=paid)
+
+    def _wait_of(self, again: Again, faults: int) -> float:
+        self._counts.retried += 1
+        return self._backoff.after(faults) if again is Again.AFTER_BACKOFF else 0.0
+
+    def _heed(self, reaction: Reaction) -> None:
+        if reaction.note:
+            self._warn_once(reaction.note)
+        if reaction.stop:
+            self._stop(reaction.stop)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._tools.warn(text)
