@@ -29,6 +29,7 @@ from enricher.providers.base import Ask, Briefing
 from enricher.reactions import Refusals
 from enricher.simulator import parse_duration
 from enricher.simulator.durations import Duration
+from enricher.stops import Caps, Stops
 from enricher.verdicts import Accepted, Alive, Done, Reply, StillRunning
 from tests.support import virtual
 
@@ -125,6 +126,7 @@ def enricher_in(mode: Mode) -> Way:
             counts=RequestCounts(),
             run_timeout=math.inf,
             warn=lambda _: None,
+            stops=Stops(Caps(), 0.0),
             mode=mode,
         )
         await Engine(tools).run(_feed(len(provider.durations)))

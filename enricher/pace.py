@@ -50,6 +50,9 @@ class Permits(Protocol):
     @property
     def rate(self) -> float: ...
 
+    def ready_at(self) -> float:
+        """When the next permission can be given at the earliest."""
+
     async def acquire(self) -> "Permit": ...
 
     def observe(self, signal: RateSignal, sent_at: float) -> None: ...
@@ -89,7 +92,7 @@ class Gate:
         self._turn = asyncio.Lock()
         self._margin = LEAST_MARGIN
         self._margin_at = self._widened_at = self._loop.time()
-        self._paused_until = 0.0
+        self._paused_until = self._given_at = 0.0
         self._warned_of: set[float] = set()
         self._warned_of_nonsense = False
         self._sends = deque[float]()
@@ -103,6 +106,12 @@ class Gate:
     def rate(self) -> float:
         """Requests a second that are allowed now; `math.inf` for no limit."""
         return self._rate
+
+    def ready_at(self) -> float:
+        """When the next permission can be given at the earliest, as far as is known now."""
+        evenly = self._given_at + 1 / self._rate if self._rate <= _BATCH_ABOVE else 0.0
+        allowed = self._allowed_at()
+        return max(evenly, 0.0 if math.isinf(allowed) else allowed)
 
     async def acquire(self) -> "GatePermit":
         """Return at the moment when one request may leave; begin it before any `await`.
@@ -119,6 +128,7 @@ class Gate:
                 await self._until_allowed()  # a pause came in between: take a new place after it
             permit = GatePermit(self)
             self._unsent.add(permit)
+            self._given_at = self._loop.time()
             return permit
 
     async def _until_allowed(self) -> None:

@@ -22,10 +22,10 @@ PACKAGE = ROOT / "enricher"
 # --- the tables ------------------------------------------------------------------------------
 
 FLOORS: Sequence[set[str]] = (
-    {"errors", "model", "verdicts", "cell", "column"},
+    {"errors", "model", "record", "verdicts", "cell", "column"},
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
-        *("providers", "tally", "distinct", "schedule", "intake"),
+        *("providers", "tally", "distinct", "schedule", "intake", "stops"),
     },
     {"engine", "feed", "preflight"},
     {"api"},
@@ -41,6 +41,7 @@ ROOMS = {ASIDE}.union(*FLOORS)
 
 SAME_FLOOR = {
     ("model", "errors"): "an illegal move of a state raises a class of the error tree",
+    ("record", "model"): "a record has a state and JSON values, which are words of the model",
     ("verdicts", "model"): "an answer holds JSON values, whose type is a word of the model",
     ("cell", "model"): "a cell shows a JSON value, whose type is a word of the model",
     ("column", "cell"): "a column is many cells",
@@ -80,8 +81,8 @@ TYPE_ONLY = {("api", "polars"): "it hands tables from source to sink and may nam
 WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "time"}
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
-    **dict.fromkeys(("errors", "model", "verdicts", "cell", "column"), DOING),
-    **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally"), DOING),
+    **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column"), DOING),
+    **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally", "stops"), DOING),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }
 """Rooms without I/O or clock of their own (time is an input): what they may not import."""

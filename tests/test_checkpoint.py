@@ -78,6 +78,12 @@ def reader(store: Store, path: Path) -> Iterator[Reader]:
         yield reader
 
 
+def untimed(record: Record | None) -> Record:
+    """A record without what tells when its attempts were made."""
+    assert record is not None
+    return replace(record, outputs_at=0.0, ended_at=0.0, tried_in=0, before=None)
+
+
 def record_of(reader: Reader, key: str = "k") -> Record | None:
     return reader.records([key.encode()], outputs=True).get(key.encode())
 
@@ -251,7 +257,7 @@ def test_a_superseded_attempt_moves_to_the_history(store: Store, path: Path):
 def test_a_new_attempt_shows_nothing_of_the_old_one_but_its_outputs(store: Store, reader: Reader):
     store.apply([*attempt(1, State.COMPLETED), *attempt(2, State.FAILED)])
     store.apply(attempt(3, State.SUBMITTING))
-    assert record_of(reader) == Record(
+    assert untimed(record_of(reader)) == Record(
         State.SUBMITTING, 3, None, outputs={"answer": "new "}, has_outputs=True
     )
     (unfinished,) = reader.unfinished(CONTEXT, *UNFINISHED)
@@ -454,7 +460,9 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def the_records_are_the_same(self) -> None:
         with Reader(self.path) as reader:
-            assert reader.records([b"a", b"b"], outputs=True) == self.reference.records()
+            records = reader.records([b"a", b"b"], outputs=True)
+            untold = {key: untimed(record) for key, record in records.items()}
+            assert untold == self.reference.records()
             unfinished = reader.unfinished(CONTEXT, *UNFINISHED)
         found = {(u.key, u.state, u.run_id, u.submitted_at, u.reason) for u in unfinished}
         assert found == self.reference.unfinished()
@@ -682,7 +690,7 @@ def test_a_record_knows_what_was_asked_and_what_its_outputs_were_asked_for(
     begin(store, asked=None)
     store.apply(attempt(4, State.COMPLETED))
     assert asked() == (None, None)
-    assert record_of(reader) == Record(
+    assert untimed(record_of(reader)) == Record(
         State.COMPLETED, 4, None, outputs={"answer": "new "}, has_outputs=True
     )
 
@@ -736,7 +744,9 @@ def test_any_outputs_come_back_exactly(store: Store, reader: Reader):
 
 def test_an_item_that_is_complete_without_any_output_has_outputs(store: Store, reader: Reader):
     store.apply([move(State.SUBMITTING), Completed(b"k", {}, {})])
-    assert record_of(reader) == Record(State.COMPLETED, 1, None, outputs={}, has_outputs=True)
+    assert untimed(record_of(reader)) == Record(
+        State.COMPLETED, 1, None, outputs={}, has_outputs=True
+    )
 
 
 def test_outputs_are_read_only_if_wanted(store: Store, reader: Reader):

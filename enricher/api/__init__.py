@@ -15,7 +15,7 @@ from enricher.api.reading import Status, export_to, status_of
 from enricher.api.running import Hooks, run_job
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
-from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_rate
+from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
 from enricher.model import Stop, StopCode, Warn
 from enricher.providers import bitscale
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
@@ -37,6 +37,7 @@ __all__ = [
     "job_of",
     "parse_age",
     "parse_in_flight",
+    "parse_limit",
     "parse_rate",
     "plan",
     "printable",
@@ -45,6 +46,10 @@ __all__ = [
     "status",
     "summary_lines",
 ]
+
+
+EACH_TIME = frozenset({"max_runs", "stop_after", "in_doubt", "retry_failed", "refresh_after"})
+"""Options that `resume` does not keep."""
 
 
 def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Job:
@@ -101,7 +106,8 @@ def resume(
         record = reader.job(job_id)
     given = {name: value for name, value in changes.items() if value is not None}
     _check_base_url(record.options, given, environ)
-    job = make_job({**record.options, **given, "checkpoint": checkpoint})
+    kept = {name: value for name, value in record.options.items() if name not in EACH_TIME}
+    job = make_job({**kept, **given, "checkpoint": checkpoint})
     return asyncio.run(run_job(job, environ, hooks or Hooks(), record.id))
 
 

@@ -65,7 +65,8 @@ class GroupedCommand(click.Command):
 
 
 WHAT, ROWS = "What and where", "Rows and mapping"
-PACE, AGAIN, TELLING = "Pace", "Again and again", "Telling"
+PACE, MONEY = "Pace", "Money and stops"
+AGAIN, TELLING = "Again and again", "Telling"
 
 
 def option(*names: str, group: str, **settings: Any) -> Callable[[Command], Command]:
@@ -143,6 +144,77 @@ RUN_TIMEOUT = option(
     help="A run still going after this long shows as failed RUN_TIMEOUT; later invocations look"
     " again and never submit it twice. Default: 2h.",
 )
+MAX_CREDITS = option(
+    "--max-credits",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    group=MONEY,
+    help="Stop before this pass has used more than N credits of the workspace, what is in flight"
+    " included. Runs go one at a time until the cost of one is known.",
+)
+MAX_FAILURES = option(
+    "--max-failures",
+    type=Parsed("limit", "parse_limit"),
+    metavar="N|P%",
+    group=MONEY,
+    help="Stop when so many runs have failed in this invocation; a share is of those that ended"
+    " in it, and counts after 20. Default: 50%.",
+)
+MAX_OUTAGE = option(
+    "--max-outage",
+    type=Parsed("age", "parse_age"),
+    metavar="AGE",
+    group=MONEY,
+    help="How long to wait for a server that is gone. Default: 15m.",
+)
+MAX_ATTEMPTS = option(
+    "--max-attempts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    group=AGAIN,
+    help="Submissions per run in all, for --retry-failed and --in-doubt retry. Default: 3.",
+)
+EACH_TIME = (
+    option(
+        "--max-runs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        group=MONEY,
+        help="Send at most N submissions in this invocation; exact.",
+    ),
+    option(
+        "--stop-after",
+        type=Parsed("age", "parse_age"),
+        metavar="AGE",
+        group=MONEY,
+        help="Submit nothing more after this long, and collect what is running for up to a minute.",
+    ),
+    option(
+        "--in-doubt",
+        type=click.Choice(["hold", "retry", "fail"]),
+        group=AGAIN,
+        help="A submission whose answer was lost: leave it for a person, submit it again once after"
+        " all other work, or close it as failed. Default: hold.",
+    ),
+    option(
+        "--retry-failed",
+        is_flag=True,
+        default=None,
+        group=AGAIN,
+        help="Submit again what ended as failed before this pass. Runs that timed out or were not"
+        " found are looked at again, not submitted, unless --in-doubt retry.",
+    ),
+    option(
+        "--refresh-after",
+        type=Parsed("age", "parse_age"),
+        metavar="AGE",
+        group=AGAIN,
+        help="Run again, once, what is older than this (30d, 12h, 0s) when the pass begins; the old"
+        " result stays until a new one is complete.",
+    ),
+)
+"""Options that `resume` does not remember: they are given anew each time."""
+
 JSON = option(
     "--json",
     "as_json",
@@ -224,6 +296,11 @@ JOB_OPTIONS = together(
         RATE,
         MAX_IN_FLIGHT,
         RUN_TIMEOUT,
+        *EACH_TIME,
+        MAX_ATTEMPTS,
+        MAX_CREDITS,
+        MAX_FAILURES,
+        MAX_OUTAGE,
         option(
             "--checkpoint",
             type=PATH,

@@ -7,10 +7,15 @@ import click
 
 from enricher.cli.options import (
     BASE_URL,
+    EACH_TIME,
     JOB_ID,
     JSON,
     KEY_FILE,
+    MAX_ATTEMPTS,
+    MAX_CREDITS,
+    MAX_FAILURES,
     MAX_IN_FLIGHT,
+    MAX_OUTAGE,
     MODE,
     MOVED_INPUT,
     OUTPUT,
@@ -43,6 +48,11 @@ from enricher.cli.work import work
         RATE,
         MAX_IN_FLIGHT,
         RUN_TIMEOUT,
+        *EACH_TIME,
+        MAX_ATTEMPTS,
+        MAX_CREDITS,
+        MAX_FAILURES,
+        MAX_OUTAGE,
         JSON,
         SUMMARY_FILE,
     ]
@@ -53,7 +63,8 @@ def command(
     """Go on with the job that CHECKPOINT holds, from any directory.
 
     It keeps the options of the job's last invocation, whatever their defaults below; those given
-    here replace them.
+    here replace them. --max-runs, --stop-after, --in-doubt, --retry-failed and --refresh-after are
+    not kept.
 
     \b
     enricher resume out.csv.checkpoint.db

@@ -9,6 +9,7 @@ Nothing here knows a vendor, a file, SQL, HTTP or a wall clock.
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -22,6 +23,13 @@ __all__ = ["ANSWER_GRACE", "HOLD_GRACE", "Engine", "Tools"]
 
 ANSWER_GRACE = 10.0
 """Seconds that a stop waits for the answers to what was sent; held submissions have longer."""
+
+LEAST_LEAD, MOST_LEAD = 0.02, 0.1
+"""Seconds before a permission at which its intent is written: long enough for the disk, and no
+longer, since an intent that is found unsent after a crash is in doubt. Twice the slowest of the
+last commits, within these bounds."""
+
+_COMMITS_REMEMBERED = 20
 
 HOLD_GRACE = 15.0
 """Seconds that a held submission may take beyond the time for which it is held."""
@@ -48,6 +56,7 @@ class Engine:
         self._probing = False
         self._bell = asyncio.Event()
         self._driver: asyncio.Task[None] | None = None
+        self._commits = deque([MOST_LEAD / 4], maxlen=_COMMITS_REMEMBERED)
         self._stop: Stop | None = None
         self._failure: BaseException | None = None
 
@@ -177,12 +186,28 @@ class Engine:
         """Begin to write intents, while there is room for more."""
         now = self._loop.time()
         self._schedule.submitting = not self._stops.is_closed(now)
-        while len(self._preparing) < self._schedule.room() and (item := self._next_item(now)):
+        while self._has_room(now) and (item := self._next_item(now)):
             self._stops.opened()
             self._schedule.opened(item.key)
             self._preparing.add(self._started(self._intend(item)))
         left = self._intake.left + len(self._preparing)
         self._schedule.to_come = 0 if self._stops.why(now) else left
+
+    def _has_room(self, now: float) -> bool:
+        if len(self._preparing) >= self._schedule.room() or now < self._begins_at():
+            return False
+        return self._is_quick() or self._schedule.submits_next(self._tools.gate.ready_at())
+
+    def _is_quick(self) -> bool:
+        """Whether permissions come faster than intents are written: then some are kept ahead."""
+        return self._tools.gate.rate * MOST_LEAD > 1
+
+    def _begins_at(self) -> float:
+        """When to get ready for the next permission."""
+        if self._is_quick():
+            return 0.0
+        lead = min(MOST_LEAD, max(LEAST_LEAD, 2 * max(self._commits)))
+        return self._tools.gate.ready_at() - lead
 
     def _next_item(self, now: float) -> Item | None:
         if self._tools.breaker.is_open or self._stops.why(now):
@@ -190,7 +215,10 @@ class Engine:
         return self._intake.next(now)
 
     async def _intend(self, item: Item) -> None:
-        if await self._journal.write(Intended(item)):
+        began = self._loop.time()
+        intended = await self._journal.write(Intended(item))
+        self._commits.append(self._loop.time() - began)
+        if intended:
             self._schedule.prepared.append(item)
         else:  # another row with equal inputs came first
             self._schedule.closed(item.key)
@@ -201,7 +229,7 @@ class Engine:
         if self._wants_probe():
             return not self._probing and now >= self._tools.breaker.probe_due_at
         self._schedule.one_at_a_time = self._tools.breaker.is_trying
-        return self._schedule.is_due(now)
+        return now >= self._begins_at() and self._schedule.is_due(now)
 
     def _wants_probe(self) -> bool:
         reading = self._stops.purse.wants_reading() and not self._probing
@@ -235,9 +263,13 @@ class Engine:
     async def _wait(self) -> None:
         """Wait for something to happen, or for the next thing that is due by itself."""
         now = self._loop.time()
-        due = min(self._schedule.due_at(), self._intake.due_at(now))
+        begins_at = self._begins_at()
         if self._tools.breaker.is_open:
             due = math.inf if self._probing else self._tools.breaker.probe_due_at
+        elif begins_at > now:
+            due = begins_at
+        else:
+            due = min(self._schedule.due_at(), self._intake.due_at(now))
         due = min(due, self._stops.next_change(now))
         try:
             async with asyncio.timeout_at(None if math.isinf(due) else due):

@@ -158,10 +158,14 @@ class Schedule:
         """Take the next request to send, or `None` if none is due."""
         if self.recovered:
             return Look(self.recovered.popleft())
-        may_look = self._looks.due_at() <= now
-        if (not may_look or self._is_near_the_end()) and self._may_submit(now):
+        if self.submits_next(now) and self._may_submit(now):
             return Submit(self.prepared.popleft())
-        return Look(self._looks.pop()) if may_look else None
+        return Look(self._looks.pop()) if self._looks.due_at() <= now else None
+
+    def submits_next(self, at: float) -> bool:
+        """Whether a submission would be sent at the time `at`, if one were prepared."""
+        looks = self._looks.due_at() <= at and not self._is_near_the_end()
+        return not self.recovered and not looks
 
     def is_due(self, now: float) -> bool:
         """Whether `next(now)` would give a request."""
