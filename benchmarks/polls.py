@@ -89,6 +89,9 @@ class Timed:
     async def balance(self, ask: Ask) -> Credits | None:
         return None
 
+    async def rows(self, ask: Ask) -> int | None:
+        return None
+
     async def aclose(self) -> None:
         """It has no connections."""
 

@@ -239,7 +239,8 @@ class Journal(Protocol):
 class RequestCounts:
     """What was sent in this invocation.
 
-    `accepted` are submissions that became runs; resubmissions are counted unless refused.
+    `accepted` are submissions that became runs; resubmissions are counted
+    unless refused.
     """
 
     submit: int = 0

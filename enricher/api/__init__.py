@@ -18,8 +18,15 @@ from enricher.errors import UsageError
 from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
 from enricher.model import Stop, StopCode, Warn
 from enricher.providers import bitscale
+from enricher.report.evidence import evidence_lines
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
-from enricher.report.text import doubt_lines, duration, printable, summary_lines
+from enricher.report.text import (
+    doubt_lines,
+    duration,
+    printable,
+    second_charge_lines,
+    summary_lines,
+)
 
 __all__ = [
     "ErrorTold",
@@ -33,6 +40,7 @@ __all__ = [
     "Summary",
     "doubt_lines",
     "duration",
+    "evidence_lines",
     "export",
     "job_of",
     "parse_age",
@@ -43,6 +51,7 @@ __all__ = [
     "printable",
     "resume",
     "run",
+    "second_charge_lines",
     "status",
     "summary_lines",
 ]

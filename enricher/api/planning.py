@@ -72,7 +72,7 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
     async with prepared(job, table, environ, warn) as ready:
         with ExitStack() as held:
             lookup: Lookup = nothing_known
-            this_pass = Pass(0, time.time(), None)
+            this_pass = Pass(0, time.time())
             per_run = requests_per_run(job.mode)
             if is_begun(job.checkpoint):
                 reader = held.enter_context(Reader(job.checkpoint))

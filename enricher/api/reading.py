@@ -1,16 +1,18 @@
 """`status` and `export`: what a checkpoint tells, while its job runs too."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from enricher import sink, source
 from enricher.api.wiring import check_output, is_ours, layout_of, stored_flow
-from enricher.checkpoint import JobRecord, Reader, is_held
+from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
 from enricher.job import make_job
 from enricher.model import State
+from enricher.report.evidence import Evidence
 from enricher.report.summary import JobOutcome, RowTotals, Summary, utc
 from enricher.report.text import Doubt
 
@@ -21,6 +23,8 @@ class Status:
 
     summary: Summary
     doubts: tuple[Doubt, ...]
+    second_charges: tuple[Doubt, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 def status_of(checkpoint: Path, job_id: str | None) -> Status:
@@ -33,14 +37,17 @@ def status_of(checkpoint: Path, job_id: str | None) -> Status:
                 f"{checkpoint}: job {record.id} was begun and has nothing to tell yet.",
                 mend="Run the same command again, or `enricher resume`.",
             )
-        doubts = tuple(
-            Doubt(found.inputs, utc(found.submitted_at), found.reason)
-            for found in reader.unfinished(record.context, State.IN_DOUBT)
-        )
+        doubts = _told(reader.unfinished(record.context, State.IN_DOUBT))
+        second = _told(reader.second_charges(record.context))
+        evidence = tuple(Evidence(**found) for found in reader.evidence(record.id))
         summary = Summary.from_json(stored)
         if summary.outcome is JobOutcome.RUNNING and not is_held(checkpoint):
             summary = _interrupted(reader, record, summary)
-        return Status(summary, doubts)
+        return Status(summary, doubts, second, evidence)
+
+
+def _told(attempts: Sequence[Unfinished]) -> tuple[Doubt, ...]:
+    return tuple(Doubt(one.inputs, utc(one.submitted_at), one.reason) for one in attempts)
 
 
 def _interrupted(reader: Reader, record: JobRecord, last: Summary) -> Summary:

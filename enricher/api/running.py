@@ -33,6 +33,7 @@ from enricher.errors import OutputError, ProviderRefused, ServerGone
 from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import (
+    Credits,
     Failed,
     Item,
     Journal,
@@ -47,8 +48,10 @@ from enricher.model import (
 from enricher.pace import Breaker
 from enricher.plan import CLOSED_DOUBT, Census
 from enricher.preflight import asker
+from enricher.providers.base import Ask
 from enricher.reactions import Refusals
 from enricher.record import InDoubt
+from enricher.report.evidence import Evidence, evidence_lines
 from enricher.report.summary import Summary
 
 BALANCE_PATIENCE = 10.0
@@ -139,11 +142,13 @@ class Invocation:
             options=self._job.model_dump(mode="json"),
             mapping=self._ready.mapping.described(),
             output_columns=[asdict(column) for column in self._ready.briefing.outputs],
+            rows_before=self._ready.briefing.rows,
         )
         this_pass = self._store.this_pass
         wanted = wanted_by(self._job, self._ready.flow, this_pass)
         self._flow = replace(self._ready.flow, wanted=wanted)
         self._stops = stops_in(self._ready, this_pass, self._started.steady)
+        self._store.save_spent(self._stops.purse.spent)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -303,6 +308,7 @@ class Invocation:
             await self._stored(self._store.claim_output, str(path))
             self._account.written = await self._feeder.run(self._write_output, path)
         self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
+        await self._gather_evidence()
         exit_code = self._code_of(stop) if stop else self._account.exit_code()
         if stop is None:
             await self._stored(self._store.finish_pass)
@@ -313,13 +319,38 @@ class Invocation:
         self._hooks.progress(summary)
         return summary
 
-    async def _ask_balance(self) -> None:
+    async def _ask_balance(self) -> Credits | None:
         """What is left after the job is good to know, and nothing more hangs on it."""
-        ready = self._ready
         with suppress(ProviderRefused, ServerGone):
-            ask = asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
-            balance = await ready.provider.balance(ask)
+            balance = await self._ready.provider.balance(self._ask())
             self._account.credits_after = balance.remaining if balance else None
+            return balance
+        return None
+
+    def _ask(self) -> Ask:
+        ready = self._ready
+        return asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
+
+    async def _gather_evidence(self) -> None:
+        """How the account and the target changed, for the person who decides about the doubts."""
+        this_pass = self._store.this_pass
+        acknowledged, doubts = self._reader.attempts_of(this_pass.id)
+        if not doubts:
+            return
+        if (balance := await self._ask_balance()) is not None:
+            self._stops.purse.read(balance.used)
+        rows = None
+        with suppress(ProviderRefused, ServerGone):
+            rows = await self._ready.provider.rows(self._ask())
+        evidence = Evidence(
+            acknowledged,
+            doubts,
+            None if rows is None or this_pass.rows_before is None else rows - this_pass.rows_before,
+            self._stops.purse.spent.credits if balance else None,
+        )
+        await self._stored(self._store.save_evidence, asdict(evidence))
+        for line in evidence_lines(evidence):
+            self._hooks.warn(line)
 
     def _write_output(self, path: Path) -> Counter[str]:
         """Write what there is; returns how many rows are in which status, and `kept_old`."""

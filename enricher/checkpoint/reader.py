@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher.checkpoint.files import connect_reader, unreadable
-from enricher.checkpoint.passes import Pass
+from enricher.checkpoint.passes import UNFINISHED_PASS, Pass
 from enricher.errors import CheckpointError
 from enricher.model import (
     Context,
@@ -122,15 +122,47 @@ class Reader:
         )
         return json.loads(rows[0][0]) if rows else None
 
+    def evidence(self, job: str) -> list[Mapping[str, Any]]:
+        """What passes of the job found out about their doubts, oldest first."""
+        rows = self._all(
+            "SELECT evidence FROM passes WHERE job = ? AND evidence IS NOT NULL ORDER BY id", (job,)
+        )
+        return [json.loads(row[0]) for row in rows]
+
+    def attempts_of(self, pass_id: int) -> tuple[int, int]:
+        """How many attempts of a pass became runs, and how many are or were in doubt."""
+        some = "SELECT state, run_id, code, pass FROM"
+        rows = self._all(
+            f"SELECT state, run_id IS NOT NULL OR code IN ('', 'RUN_FAILED'), count(*)"
+            f" FROM ({some} items UNION ALL {some} attempt_history) WHERE pass = ? GROUP BY 1, 2",
+            (pass_id,),
+        )
+        doubts = sum(n for state, _, n in rows if state == State.IN_DOUBT)
+        ran = {State.RUNNING, State.STALLED, State.COMPLETED}
+        runs = sum(
+            n for state, is_run, n in rows if state in ran or (is_run and state == State.FAILED)
+        )
+        return runs, doubts
+
+    def second_charges(self, context: Context) -> list[Unfinished]:
+        """Attempts that may have been paid and were followed by another, oldest first."""
+        rows = self._all(
+            "SELECT h.key, h.state, coalesce(h.run_id, ''), h.submitted_at, i.inputs,"
+            " coalesce(h.message, '') FROM attempt_history h JOIN items i ON i.key = h.key"
+            f" JOIN contexts c ON c.id = i.context WHERE {_OF_CONTEXT}"
+            f" AND (h.state IN ({int(State.IN_DOUBT)}, {int(State.STALLED)})"
+            " OR h.code = 'IN_DOUBT') ORDER BY h.submitted_at, h.key",
+            _of(context),
+        )
+        return [_unfinished(row) for row in rows]
+
     def wrote(self, output: str) -> bool:
         """Whether a job of this checkpoint writes `output`."""
         return bool(self._all("SELECT 1 FROM outputs_written WHERE path = ?", (output,)))
 
     def open_pass(self, job: str) -> Pass | None:
         """The pass that an invocation of the job would continue."""
-        rows = self._all(
-            "SELECT id, started_at, spent FROM passes WHERE job = ? AND finished_at IS NULL", (job,)
-        )
+        rows = self._all(UNFINISHED_PASS, (job,))
         return Pass.of(*rows[0]) if rows else None
 
     def pass_has_answers(self, job: str) -> bool:
@@ -147,12 +179,10 @@ class Reader:
         """What the job's output shows: the announced columns, then others that came back."""
         if job.asked is not None:
             return job.output_columns
-        context = job.context
         rows = self._all(
             "SELECT n.id, n.name FROM output_names n JOIN contexts c ON c.id = n.context"
-            " WHERE c.provider = ? AND c.origin = ? AND c.account = ? AND c.target = ?"
-            " AND c.source = ? ORDER BY n.id",
-            (context.provider, context.origin, context.account, context.target, context.source),
+            f" WHERE {_OF_CONTEXT} ORDER BY n.id",
+            _of(job.context),
         )
         announced = {column.id for column in job.output_columns}
         more = (OutputColumn(*row) for row in rows if row[0] not in announced)
@@ -210,14 +240,10 @@ class Reader:
             "SELECT i.key, i.state, coalesce(i.run_id, ''), i.submitted_at, i.inputs,"
             " coalesce(i.message, '') FROM items i JOIN contexts c ON c.id = i.context"
             f" WHERE i.state IN ({','.join(str(int(s)) for s in states)}) AND i.state < 5"
-            " AND c.provider = ? AND c.origin = ? AND c.account = ? AND c.target = ?"
-            " AND c.source = ? ORDER BY i.submitted_at, i.key",
-            (context.provider, context.origin, context.account, context.target, context.source),
+            f" AND {_OF_CONTEXT} ORDER BY i.submitted_at, i.key",
+            _of(context),
         )
-        return [
-            Unfinished(row[0], State(row[1]), row[2], row[3], json.loads(row[4]), row[5])
-            for row in rows
-        ]
+        return [_unfinished(row) for row in rows]
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -234,6 +260,17 @@ class Reader:
             return self._sql.execute(sql, arguments).fetchall()
         except sqlite3.Error as error:
             raise unreadable(self.path, error) from error
+
+
+_OF_CONTEXT = "c.provider = ? AND c.origin = ? AND c.account = ? AND c.target = ? AND c.source = ?"
+
+
+def _of(context: Context) -> tuple[str, ...]:
+    return context.provider, context.origin, context.account, context.target, context.source
+
+
+def _unfinished(row: Sequence[Any]) -> Unfinished:
+    return Unfinished(row[0], State(row[1]), row[2], row[3], json.loads(row[4]), row[5])
 
 
 def _asked(text: str) -> tuple[str, ...] | None:

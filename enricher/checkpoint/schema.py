@@ -37,7 +37,8 @@ CREATE TABLE jobs (
 );
 CREATE TABLE passes (
     id INTEGER PRIMARY KEY, job TEXT NOT NULL REFERENCES jobs,
-    started_at REAL NOT NULL, finished_at REAL, spent TEXT
+    started_at REAL NOT NULL, finished_at REAL,
+    rows_before INTEGER, spent TEXT, evidence TEXT
 );
 CREATE TABLE invocations (
     id INTEGER PRIMARY KEY, job TEXT NOT NULL REFERENCES jobs,

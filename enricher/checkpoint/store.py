@@ -13,7 +13,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from enricher.checkpoint.files import connect_writer
-from enricher.checkpoint.passes import Pass
+from enricher.checkpoint.passes import UNFINISHED_PASS, Pass
 from enricher.errors import CheckpointError, IllegalTransition
 from enricher.model import (
     Completed,
@@ -79,6 +79,7 @@ class Store:
         options: Mapping[str, Any],
         mapping: Mapping[str, Any],
         output_columns: Sequence[Mapping[str, str]],
+        rows_before: int | None = None,
     ) -> int:
         """Register the job, continue or begin its pass, and begin an invocation; return its id."""
         with self._transaction():
@@ -98,7 +99,7 @@ class Store:
                 self._db.table("jobs").update(job, row)
             else:
                 self._db.table("jobs").insert({"id": job, "created_at": now, **row})
-            self.this_pass = self._continued_pass(job, now)
+            self.this_pass = self._continued_pass(job, now, rows_before)
             self._pass = self.this_pass.id
             self._known_names = {str(column["id"]) for column in output_columns}
             return self._insert(
@@ -106,14 +107,15 @@ class Store:
                 (job, self._pass, now),
             )
 
-    def _continued_pass(self, job: str, now: float) -> Pass:
-        row = self._one(
-            "SELECT id, started_at, spent FROM passes WHERE job = ? AND finished_at IS NULL", job
-        )
+    def _continued_pass(self, job: str, now: float, rows_before: int | None) -> Pass:
+        row = self._one(UNFINISHED_PASS, job)
         if row:
             return Pass.of(*row)
-        id_ = self._insert("INSERT INTO passes (job, started_at) VALUES (?, ?)", (job, now))
-        return Pass(id_, now, None)
+        id_ = self._insert(
+            "INSERT INTO passes (job, started_at, rows_before) VALUES (?, ?, ?)",
+            (job, now, rows_before),
+        )
+        return Pass(id_, now, rows_before)
 
     def save_spent(self, spent: Spent) -> None:
         """Keep what the pass has used, for the invocation that continues it."""
@@ -139,6 +141,13 @@ class Store:
         with self._transaction():
             self._sql.execute(
                 "UPDATE invocations SET summary = ? WHERE id = ?", (json.dumps(summary), invocation)
+            )
+
+    def save_evidence(self, evidence: Mapping[str, Any]) -> None:
+        """Keep what helps a person to decide about the doubts of the pass."""
+        with self._transaction():
+            self._sql.execute(
+                "UPDATE passes SET evidence = ? WHERE id = ?", (json.dumps(evidence), self._pass)
             )
 
     def claim_output(self, path: str) -> None:

@@ -28,5 +28,8 @@ def command(checkpoint: Path, job_id: str | None, as_json: bool) -> int:
         tell(one_line(status.summary.to_json()))
     else:
         lines = [*api.summary_lines(status.summary), *api.doubt_lines(status.doubts)]
+        lines += api.second_charge_lines(status.second_charges)
+        for evidence in status.evidence[-1:] if status.doubts else ():
+            lines += api.evidence_lines(evidence)
         tell("\n".join(lines))
     return 0

@@ -32,6 +32,7 @@ class Briefing:
         asked: the ids of the outputs to ask for, `None` for all.
         title: the target's name for people.
         credits: the balance, or `None` where the provider does not tell.
+        rows: how many rows the target has, or `None` where it has none.
         remarks: what a person should know before paying, one line each.
     """
 
@@ -43,6 +44,7 @@ class Briefing:
     credits: Credits | None
     remarks: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()
+    rows: int | None = None
 
 
 class Provider(Protocol):
@@ -62,6 +64,9 @@ class Provider(Protocol):
 
     async def balance(self, ask: Ask) -> Credits | None:
         """The balance now, or `None` where the provider does not tell."""
+
+    async def rows(self, ask: Ask) -> int | None:
+        """How many rows the target has now, or `None` where it has none."""
 
     async def submit(self, inputs: Inputs, on_sent: OnSent, *, hold: bool = False) -> Reply:
         """Ask for one paid run. Of all methods the only one that may cost money.

@@ -120,10 +120,14 @@ class BitScale:
             title=str(grid.get("name") or ""),
             credits=_credits_of(workspace),
             remarks=_remarks_of(grid),
+            rows=_rows_of(grid),
         )
 
     async def balance(self, ask: Ask) -> Credits | None:
         return _credits_of(await ask(partial(self._fetch, "/workspace")))
+
+    async def rows(self, ask: Ask) -> int | None:
+        return _rows_of(await ask(partial(self._fetch, f"/grids/{self._target.grid}")))
 
     async def probe(self, on_sent: OnSent = unheard) -> Reply:
         """`GET /workspace` (5.1): the cheapest request that needs the key."""
@@ -369,6 +373,11 @@ def _credits_of(workspace: Mapping[str, Any]) -> Credits | None:
     if isinstance(remaining, int | float) and isinstance(used, int | float):
         return Credits(remaining, used)
     return None
+
+
+def _rows_of(grid: Mapping[str, Any]) -> int | None:
+    rows = grid.get("row_count")
+    return rows if isinstance(rows, int) and not isinstance(rows, bool) else None
 
 
 def _remarks_of(grid: Mapping[str, Any]) -> tuple[str, ...]:

@@ -74,7 +74,12 @@ def _next_command(summary: Summary) -> str:
     if summary.outcome in (JobOutcome.STOPPED, JobOutcome.INTERRUPTED):
         return f"Go on with:  enricher resume {checkpoint}"
     if summary.rows.in_doubt:
-        return f"See the doubts with:  enricher status {checkpoint}"
+        return (
+            f"See the doubts with:  enricher status {checkpoint}\n"
+            f"Send them again with:  enricher resume {checkpoint} --in-doubt retry"
+        )
+    if summary.rows.failed:
+        return f"Send the failed again with:  enricher resume {checkpoint} --retry-failed"
     return ""
 
 
@@ -82,7 +87,20 @@ def doubt_lines(doubts: Sequence[Doubt], most: int = 20) -> list[str]:
     """The submissions in doubt, for a person who decides about them."""
     if not doubts:
         return []
-    lines = [f"In doubt: {len(doubts)} submissions whose answer was lost. Each may have been paid."]
+    head = f"In doubt: {len(doubts)} submissions whose answer was lost. Each may have been paid."
+    return [head, *_listed(doubts, most)]
+
+
+def second_charge_lines(doubts: Sequence[Doubt], most: int = 20) -> list[str]:
+    """The submissions that may have been paid, and were sent again all the same."""
+    if not doubts:
+        return []
+    head = f"Possibly paid twice: {len(doubts)} submissions that were in doubt and were sent again."
+    return [head, *_listed(doubts, most)]
+
+
+def _listed(doubts: Sequence[Doubt], most: int) -> list[str]:
+    lines = []
     for doubt in doubts[:most]:
         inputs = ", ".join(f"{label}={value}" for label, value in doubt.inputs.items())
         lines.append(f"  {doubt.submitted_at}  {printable(inputs)}  ({printable(doubt.reason)})")
