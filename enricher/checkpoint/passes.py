@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from enricher.model import Spent
 
-UNFINISHED_PASS = (
+CONTINUED = (
     "SELECT id, started_at, rows_before, spent FROM passes WHERE job = ? AND finished_at IS NULL"
 )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher.checkpoint.files import connect_reader, unreadable
-from enricher.checkpoint.passes import UNFINISHED_PASS, Pass
+from enricher.checkpoint.passes import CONTINUED, Pass
 from enricher.errors import CheckpointError
 from enricher.model import (
     Context,
@@ -162,7 +162,7 @@ class Reader:
 
     def open_pass(self, job: str) -> Pass | None:
         """The pass that an invocation of the job would continue."""
-        rows = self._all(UNFINISHED_PASS, (job,))
+        rows = self._all(CONTINUED, (job,))
         return Pass.of(*rows[0]) if rows else None
 
     def pass_has_answers(self, job: str) -> bool:

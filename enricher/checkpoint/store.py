@@ -13,7 +13,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from enricher.checkpoint.files import connect_writer
-from enricher.checkpoint.passes import UNFINISHED_PASS, Pass
+from enricher.checkpoint.passes import CONTINUED, Pass
 from enricher.errors import CheckpointError, IllegalTransition
 from enricher.model import (
     Completed,
@@ -108,7 +108,7 @@ class Store:
             )
 
     def _continued_pass(self, job: str, now: float, rows_before: int | None) -> Pass:
-        row = self._one(UNFINISHED_PASS, job)
+        row = self._one(CONTINUED, job)
         if row:
             return Pass.of(*row)
         id_ = self._insert(
