@@ -155,12 +155,10 @@ def pool_of(workers: int) -> Way:
 
         async def worker() -> None:
             for row in rows:
-                reply = await _paced(
-                    gate, lambda sent, row=row: provider.submit(_inputs(row), sent)
-                )
+                reply = await _paced(gate, partial(provider.submit, _inputs(row)))
                 while not isinstance(reply.verdict, Done):
                     await asyncio.sleep(FIXED_POLL)
-                    reply = await _paced(gate, lambda sent, row=row: provider.look(str(row), sent))
+                    reply = await _paced(gate, partial(provider.look, str(row)))
 
         await asyncio.gather(*(worker() for _ in range(workers)))
 
