@@ -193,6 +193,22 @@ def test_every_make_target_in_the_docs_exists() -> None:
     assert not unknown, "\n".join(["", *unknown])
 
 
+TABLE_LINE = re.compile(r"^\| (?!---|answer \|)(.+?) \|", re.MULTILINE)
+
+
+def test_every_reaction_has_its_tests() -> None:
+    """`docs/reactions.md` maps each answer to tests that exist."""
+    table = (ROOT / "docs/reactions.md").read_text(encoding="utf-8")
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    known = set(re.findall(r"^(?:async )?def (test_\w+)", "\n".join(sources), re.MULTILINE))
+    lines = [line for line in table.splitlines() if TABLE_LINE.match(line)]
+    assert len(lines) >= 20
+    for line in lines:
+        named = set(re.findall(r"`(test_\w+)`", line))
+        assert named, f"no test: {line}"
+        assert named <= known, f"{named - known} in: {line}"
+
+
 @needs_readme
 def test_the_readme_names_the_commands_that_ci_runs() -> None:
     in_ci = set(re.findall(r"^make \w+", (ROOT / ".ci/run").read_text("utf-8"), re.MULTILINE))
