@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from enricher.errors import UsageError
-from enricher.job import make_job, parse_age, parse_rate
+from enricher.job import make_job, parse_age, parse_in_flight, parse_rate
+from enricher.model import Mode
 
 URL = "https://api.bitscale.ai/api/v1"
 LEAST = {"input": "/data/leads.csv", "grid": "grid-1", "base_url": URL}
@@ -95,6 +96,44 @@ def test_a_rate_is_a_number_or_one_of_two_words(value, rate):
 def test_a_rate_of_another_form_is_refused(value):
     with pytest.raises(ValueError, match="`auto` or `unlimited`"):
         parse_rate(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "most"), [("auto", "auto"), ("1", 1), (1, 1), ("007", 7), ("100000", 100_000)]
+)
+def test_how_many_may_be_in_flight_is_a_whole_number_or_auto(value, most):
+    assert parse_in_flight(value) == most
+    assert job(max_in_flight=value).max_in_flight == most
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "0", "-1", "+1", "1.5", "1e3", "1_000", "many", "Auto", "unlimited", "100001", " 5"),
+        *("9" * 5000, "٣", "inf", "nan", 0, -1, 1.5, True, None),
+    ],
+)
+def test_a_number_in_flight_of_another_form_is_refused(value):
+    with pytest.raises(ValueError, match="a whole number from 1 to 100000, or `auto`"):
+        parse_in_flight(value)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "1000000000"])
+def test_a_number_in_flight_of_another_form_is_told_with_its_option(value):
+    [line] = mistakes(max_in_flight=value)
+    form = "is not a whole number from 1 to 100000, or `auto`"
+    assert line == f"--max-in-flight: {value!r} {form}"
+
+
+@pytest.mark.parametrize("mode", ["async", "sync", "auto"])
+def test_a_mode_is_one_of_three_words(mode):
+    assert job(mode=mode).mode == Mode(mode)
+
+
+@pytest.mark.parametrize("mode", ["", "Sync", "fast", 1])
+def test_another_mode_is_refused(mode):
+    [line] = mistakes(mode=mode)
+    assert line == "--mode: Input should be 'async', 'sync' or 'auto'"
 
 
 # --- where the key may go --------------------------------------------------------------------
@@ -205,6 +244,8 @@ def test_what_is_not_given_is_its_default():
     made = job(rate=None, output=None, status_prefix=None, run_timeout=None, api_key_file=None)
     assert (made.rate, made.run_timeout, made.status_prefix) == ("auto", 7200, "enrichment")
     assert (made.output_columns, made.maps, made.templates) == ((), {}, {})
+    made = job(mode=None, max_in_flight=None)
+    assert (made.mode, made.max_in_flight) == (Mode.ASYNC, "auto")
 
 
 def test_a_file_has_one_name_from_wherever_it_is_named(tmp_path, monkeypatch):
@@ -344,6 +385,8 @@ def test_another_input_provider_target_or_mapping_is_another_job(change):
         {"overwrite": True},
         {"rate": 50},
         {"run_timeout": 60},
+        {"mode": "sync"},
+        {"max_in_flight": 10},
         {"api_key_file": "/key"},
         {"status_prefix": "x"},
         {"output_columns": ("Company Description", "Funding Stage")},
@@ -354,7 +397,8 @@ def test_all_other_options_leave_it_the_same_job(change):
 
 
 def test_a_job_goes_through_the_checkpoint_unchanged():
-    made = make_job({**FULL, "rate": 7.5, "api_key_file": "/key", "run_timeout": 90.0})
+    more = {"rate": 7.5, "api_key_file": "/key", "run_timeout": 90.0}
+    made = make_job({**FULL, **more, "mode": "sync", "max_in_flight": 7})
     stored = json.loads(json.dumps(made.model_dump(mode="json"), allow_nan=False))
     assert make_job(stored) == made
     assert make_job(stored).id == made.id

@@ -5,11 +5,8 @@ import math
 
 import pytest
 
-from enricher.model import (
-    RowStatus,
-    State,
-)
-from enricher.plan import Buy, Ended, UnderWay, estimate, fate_of, outcome_of
+from enricher.model import Mode, RowStatus, State
+from enricher.plan import Buy, Ended, UnderWay, estimate, fate_of, outcome_of, requests_per_run
 from enricher.record import Outcome, Record, Wanted
 
 Columns = frozenset[str]
@@ -151,3 +148,25 @@ def test_an_estimate_is_of_what_the_gate_lets_through(rate, per_second):
 
 def test_without_a_limit_no_time_is_needed():
     assert estimate(1000, math.inf).seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "least", "most"), [(Mode.ASYNC, 2, 2.2), (Mode.AUTO, 2, 2.2), (Mode.SYNC, 1, 1.1)]
+)
+def test_runs_of_which_nothing_is_known_need_about_a_look_unless_they_are_held(mode, least, most):
+    assert least < requests_per_run(mode) < most
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_an_invocation_with_a_dozen_submissions_tells_what_the_next_one_needs(mode):
+    usual = requests_per_run(mode)
+    assert requests_per_run(mode, submitted=12, requests=60) == 5
+    assert requests_per_run(mode, submitted=11, requests=55) == usual
+    assert requests_per_run(mode, submitted=0, requests=100) == usual
+
+
+@pytest.mark.parametrize("per_run", [1.0, 2.1, 5.0])
+def test_an_estimate_follows_what_a_run_needs(per_run):
+    """And counts, for runs that are submitted already, all but the submission."""
+    assert estimate(1000, 5, per_run=per_run).requests == 3 + 1000 * per_run
+    assert estimate(0, 5, in_flight=100, per_run=per_run).requests == 3 + round(100 * (per_run - 1))

@@ -57,13 +57,14 @@ class Plan:
 SAMPLES = 3
 
 
-def _learnt(summary: Mapping[str, Any] | None, mode: Mode) -> float:
-    """Requests a run, as the job's latest invocation found."""
-    if summary is None:
-        return requests_per_run(mode)
+def _learnt(reader: Reader, job: Job) -> float:
+    """Requests a run, as the job's latest invocation found if it was in the same mode."""
+    summary = reader.latest_summary(job.id)
+    if summary is None or reader.job(job.id).options.get("mode", Mode.ASYNC) != job.mode:
+        return requests_per_run(job.mode)
     requests = summary["requests"]
     sent = requests["submit"] + requests["poll"]
-    return requests_per_run(mode, summary["runs"]["submitted"], sent)
+    return requests_per_run(job.mode, summary["runs"]["submitted"], sent)
 
 
 async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
@@ -78,7 +79,7 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
                 reader = held.enter_context(Reader(job.checkpoint))
                 lookup = reader.records
                 this_pass = reader.open_pass(job.id) or this_pass
-                per_run = _learnt(reader.latest_summary(job.id), job.mode)
+                per_run = _learnt(reader, job)
             wanted = wanted_by(job, ready.flow, this_pass)
             census = replace(ready.flow, wanted=wanted).census(lookup)
         samples = ready.flow.samples(SAMPLES)

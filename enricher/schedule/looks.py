@@ -188,7 +188,7 @@ class Looks:
             case Manner.SCOUT:
                 early = max(run.alive_at * _LADDER, run.alive_at + LEAST_INTERVAL)
             case Manner.HALFWAY if not run.alive_at:
-                early = planned / 2
+                early = max(planned / 2, LEAST_INTERVAL)
             case _:
                 return planned
         return min(planned, early)

@@ -1,5 +1,6 @@
 """How long a job takes when runs are looked at, and when their submissions are held. Pure."""
 
+import math
 from dataclasses import dataclass
 
 from enricher.schedule.looks import Load, Looks
@@ -21,7 +22,7 @@ def estimate(looks: Looks, load: Load, hold: float) -> Estimate:
     """What is left of a job; `hold` in seconds if submissions are held, else 0."""
     per_run = _requests_per_run(looks, hold)
     requests = load.to_come * per_run + load.in_flight * (0 if hold else looks.plan.looks)
-    age = looks.durations.mean_within(hold) if hold else looks.plan.age
+    age = _age(looks, hold)
     waves = (load.to_come + load.in_flight) / load.most_in_flight * age
     last = load.to_come / load.rate + age if load.to_come or load.in_flight else 0.0
     return Estimate(requests, max(requests / load.rate, waves, last))
@@ -37,8 +38,15 @@ def holding_pays(looks: Looks, load: Load, hold: float) -> bool:
 
 
 def _seconds_per_run(looks: Looks, load: Load, hold: float) -> float:
-    age = looks.durations.mean_within(hold) if hold else looks.plan.age
-    return max(_requests_per_run(looks, hold) / load.rate, age / load.most_in_flight)
+    return max(_requests_per_run(looks, hold) / load.rate, _age(looks, hold) / load.most_in_flight)
+
+
+def _age(looks: Looks, hold: float) -> float:
+    """Seconds that a run is in flight; one that outlasts the hold is looked at as any other."""
+    if not hold:
+        return looks.plan.age
+    within = looks.durations.share_within(hold)
+    return within * looks.durations.mean_within(math.inf) + (1 - within) * looks.plan.age
 
 
 def _requests_per_run(looks: Looks, hold: float) -> float:

@@ -79,6 +79,14 @@ WRONG = {
     "a rate below": (["plan", "l.csv", "--rate", "-1"], "'-1' is not a number of", "unlimited"),
     "a rate of nan": (["run", "l.csv", "--rate", "nan"], "'nan' is not a number of", "unlimited"),
     "a rate of words": (["resume", "c.db", "--rate", "abc"], "'abc' is not a number", "unlimited"),
+    "nothing in flight": (
+        ["run", "l.csv", "--max-in-flight", "0"],
+        "'0' is not a whole number from 1 to 100000",
+        "`auto`",
+    ),
+    "half a run in flight": (["plan", "l.csv", "--max-in-flight", "1.5"], "'1.5' is not", "`auto`"),
+    "many in flight": (["resume", "c.db", "--max-in-flight=-1"], "'-1' is not", "`auto`"),
+    "a mode of its own": (["run", "l.csv", "--mode", "fast"], "'fast' is not one of", "'sync'"),
     "an age without unit": (["run", "l.csv", "--run-timeout", "5"], "'5' is not a number", "15m"),
     "a base URL without TLS": (
         ["run", "l.csv", "--grid", "x", "--base-url", "http://api.example/v1"],
@@ -126,8 +134,8 @@ def test_version_is_one_line(desk: Desk) -> None:
 
 LATER = (
     *("--provider", "--endpoint", "--workflow", "--excel-safe", "--require", "--limit", "--where"),
-    *("--encoding", "--delimiter", "--ragged", "--mode", "--max-in-flight", "--yes", "--max-runs"),
-    *("--max-credits", "--max-failures", "--stop-after", "--max-outage", "--retry-lock"),
+    *("--encoding", "--delimiter", "--ragged", "--yes", "--max-runs", "--max-credits"),
+    *("--max-failures", "--stop-after", "--max-outage", "--retry-lock"),
     *("--in-doubt", "--retry-failed", "--refresh-after", "--no-dedupe", "--allow-failures"),
     *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
     *("enricher report", "enricher workspace", "enricher grids", "rotate-key", "enricher mcp"),

@@ -13,6 +13,7 @@ from enricher.model import (
     Context,
     Inputs,
     Item,
+    Mode,
     Recovered,
     RequestCounts,
     State,
@@ -24,6 +25,7 @@ from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
 from enricher.reactions import Refusals
 from enricher.record import Record
+from enricher.schedule import MOST_IN_FLIGHT
 from enricher.simulator import GRIDS, Settings, Workspace
 from enricher.stops import Caps, Stops
 from tests.support.network import BASE_URL, SimulatedNetwork
@@ -42,6 +44,8 @@ class World:
     follow: bool = False
     run_timeout: float = 7200.0
     patience: float = 900.0
+    mode: Mode = Mode.ASYNC
+    most_in_flight: int = MOST_IN_FLIGHT
     grid: str = GRID.id
     key_file: Path | None = None
     caps: Caps = field(default_factory=Caps)
@@ -80,6 +84,8 @@ class World:
                 run_timeout=self.run_timeout,
                 warn=self.warnings.append,
                 stops=Stops(self.caps, asyncio.get_running_loop().time()),
+                mode=self.mode,
+                most_in_flight=self.most_in_flight,
             )
         )
         during(self.engine)
@@ -95,7 +101,7 @@ class World:
         now = 1e9 + asyncio.get_running_loop().time()
         found = reader.unfinished(CONTEXT, State.RUNNING, State.STALLED)
         return [
-            Recovered(f.key, f.run_id, now - f.submitted_at, f.state is State.STALLED)
+            Recovered(f.key, f.run_id, max(0.0, now - f.submitted_at), f.state is State.STALLED)
             for f in found
         ]
 
