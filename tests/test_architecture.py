@@ -51,7 +51,15 @@ SAME_FLOOR = {
 """The only imports between rooms of one floor, each with its reason."""
 
 MUST_NOT_KNOW = {
-    "engine": ("job", "source", "sink", "checkpoint", "report", "providers.transport"),
+    "engine": (
+        "job",
+        "source",
+        "sink",
+        "checkpoint",
+        "report",
+        "providers.transport",
+        "providers.connections",
+    ),
     "cli": ("engine", "providers", "checkpoint"),
     "__init__": ("engine", "providers", "checkpoint"),
 }
@@ -61,8 +69,8 @@ LIBRARIES = {
     "aiolimiter": ("pace",),
     "click": ("cli",),
     "filelock": ("checkpoint",),
-    "httpcore2": ("providers.transport",),
-    "httpx2": ("providers.transport",),
+    "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
+    "httpx2": ("providers.transport", "providers.connections"),
     "platformdirs": ("api",),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed"),
     "pydantic": ("job",),

@@ -3,27 +3,47 @@
 A request counts as sent from the moment its head is handed to the connection (the trace event
 `send_request_headers.started`). A failure before that (name, connect, proxy, TLS, waiting for a
 connection) has cost nothing and may be repeated; a failure after it may have been processed.
+
+Requests go to the connections of httpcore2, which httpx2 is made of, without the layers above them
+(redirects, cookies, retries, authentication): none of them may come between us and the answer, and
+without them a request takes half a millisecond less CPU.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote, urlencode
 
 import httpcore2
 import httpx2
 
 from enricher.model import Json, OnSent, unheard
+from enricher.providers.connections import Connections
 from enricher.verdicts import Malformed, MaybeSent, NotSent
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 """Bytes after decoding; more than that is no answer of these APIs."""
 
-IDLE_CONNECTION = 3.0
-"""Seconds. Shorter than the idle time-out of common servers (from 5 s), so that a request is never
-written to a connection that the server is closing: a submission lost that way would be in doubt."""
+_FAILURES = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.TimeoutException,
+    httpx2.DecodingError,
+)
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(name)
+
+
+# Made once: `json.loads` and `json.dumps` make theirs anew whenever they are told how.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +61,11 @@ class Answer:
         Unicode are refused here, so that they cannot do harm further on.
         """
         try:
-            value = json.loads(self.body.decode("utf-8"), parse_constant=_no_constant)
-            json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+            value = _DECODER.decode(self.body.decode("utf-8"))
+            _ENCODER.encode(value).encode("utf-8")
         except (ValueError, RecursionError) as error:
             return Malformed(f"the answer is not JSON that can be used ({type(error).__name__})")
         return value
-
-
-def _no_constant(name: str) -> Json:
-    raise ValueError(name)
 
 
 class Transport:
@@ -68,19 +84,14 @@ class Transport:
         connections: int = 1000,
         network: httpcore2.AsyncNetworkBackend | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        limits = httpx2.Limits(
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=IDLE_CONNECTION,
-        )
-        self._client = httpx2.AsyncClient(
-            limits=limits,
-            timeout=None,
-            follow_redirects=False,
-            mounts={"http://": None},  # loopback only: a proxy could not reach it
-            transport=_over(network, limits) if network else None,
-        )
+        base = httpx2.URL(base_url)
+        self._connections = Connections(base, connections, network)
+        self._base_path = base.raw_path.rstrip(b"/")
+        self._headers = [
+            (b"Host", base.netloc),
+            (b"Accept-Encoding", b"gzip, deflate"),
+            (b"User-Agent", f"python-httpx2/{httpx2.__version__}".encode()),
+        ]
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,7 +105,7 @@ class Transport:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._connections.aclose()
 
     async def exchange(
         self,
@@ -121,41 +132,77 @@ class Transport:
                 sent = True
                 on_sent()
 
-        request = self._client.build_request(
-            method,
-            self._base_url + path,
-            headers=dict(headers),
-            params=params,
-            content=content,
-            extensions={"trace": trace},
-        )
+        request = self._request(method, path, headers, params, content)
+        request.extensions = {"trace": trace}
         try:
             async with asyncio.timeout(deadline):
                 return await self._answer(request)
         except TimeoutError:
             reason = f"no complete answer within {deadline:g} s"
-        except httpx2.RequestError as error:
+        except _FAILURES as error:
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return MaybeSent(reason) if sent else NotSent(reason)
 
-    async def _answer(self, request: httpx2.Request) -> Answer | Malformed:
-        response = await self._client.send(request, stream=True)
-        try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    return Malformed(f"the answer is larger than {LARGEST_ANSWER} bytes")
-        finally:
-            await response.aclose()
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, bytes(body))
+    def _request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        content: bytes | None,
+    ) -> httpcore2.Request:
+        target = quote(path) + (f"?{urlencode(params)}" if params else "")
+        given = [(name.encode("ascii"), text.encode("ascii")) for name, text in headers.items()]
+        if content is not None:
+            given.append((b"Content-Length", str(len(content)).encode("ascii")))
+        server = self._connections.server
+        url = httpcore2.URL(
+            scheme=server.scheme,
+            host=server.host,
+            port=server.port,
+            target=self._base_path + target.encode("ascii"),
+        )
+        return httpcore2.Request(method, url, headers=self._headers + given, content=content)
+
+    async def _answer(self, request: httpcore2.Request) -> Answer | Malformed:
+        async with self._connections.one() as connection:
+            response = await connection.handle_async_request(request)
+            try:
+                headers = _by_name(response.headers)
+                body = bytearray()
+                async with aclosing(_decoded(response, headers)) as chunks:
+                    async for chunk in chunks:
+                        body += chunk
+                        if len(body) > LARGEST_ANSWER:
+                            return Malformed(f"the answer is larger than {LARGEST_ANSWER} bytes")
+            finally:
+                await response.aclose()
+        return Answer(response.status, headers, bytes(body))
 
 
-def _over(
-    network: httpcore2.AsyncNetworkBackend, limits: httpx2.Limits
-) -> httpx2.AsyncBaseTransport:
-    """The library's own HTTP over another network; it has no public way to say so."""
-    transport = httpx2.AsyncHTTPTransport(limits=limits)
-    transport._pool._network_backend = network
-    return transport
+def _by_name(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_text in raw:
+        name, text = raw_name.decode("latin-1").lower(), raw_text.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
+
+
+def _decoded(
+    response: httpcore2.Response, headers: Mapping[str, str]
+) -> AsyncGenerator[bytes, None]:
+    """The chunks of the body. httpx2 unpacks; what is not packed is spared the way through it."""
+    if "content-encoding" not in headers:
+        return response.aiter_stream()
+    packed = {"content-encoding": headers["content-encoding"]}
+    return httpx2.Response(response.status, headers=packed, stream=_Body(response)).aiter_bytes()
+
+
+class _Body(httpx2.AsyncByteStream):
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with aclosing(self._response.aiter_stream()) as chunks:
+            async for chunk in chunks:
+                yield chunk
