@@ -83,6 +83,9 @@ class _NeverDone:
         on_sent()
         return Reply(Alive())
 
+    async def rows(self, ask: Ask) -> int | None:
+        return None
+
     async def aclose(self) -> None:
         pass
 
