@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from enricher.checkpoint import Committer, inline
 from enricher.engine import Engine, Tools
-from enricher.model import Inputs, Item, OnSent, RequestCounts, Stop, StopCode
+from enricher.model import Credits, Inputs, Item, OnSent, RequestCounts, Stop, StopCode
 from enricher.pace import Breaker, Gate
-from enricher.providers.base import Ask, Briefing, Credits
+from enricher.providers.base import Ask, Briefing
 from enricher.reactions import Refusals
 from enricher.stops import Caps, Stops
 from enricher.tally import RowTally, SeenRows

@@ -974,6 +974,54 @@ def test_what_is_no_checkpoint_of_ours_is_refused_and_left_as_it_is(
     assert mode(path) == 0o644
 
 
+PLANTED = {
+    "trigger": ("CREATE TRIGGER t AFTER INSERT ON items BEGIN DELETE FROM items; END",),
+    "view": ("CREATE VIEW v AS SELECT * FROM items",),
+    "virtual table": ("CREATE VIRTUAL TABLE r USING rtree(id, low, high)",),
+    "view in place of a table": ("DROP TABLE items", "CREATE VIEW items AS SELECT 1"),
+    "changed view": ("DROP VIEW readable_items", "CREATE VIEW readable_items AS SELECT 1"),
+}
+
+
+@pytest.mark.parametrize("opening", [Store.open, Reader])
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_checkpoint_in_which_something_was_planted_is_refused_and_left_as_it_is(
+    path: Path, kind: str, opening: Any
+):
+    with writing(path) as store:
+        store.apply(attempt(1, State.SUBMITTING))
+    sqlite_file(path, *PLANTED[kind])
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="enricher never puts") as caught:
+        opening(path)
+    assert caught.value.mend
+    assert path.read_bytes() == before
+
+
+def test_what_a_person_adds_for_looking_things_up_is_no_offence(path: Path):
+    with writing(path) as store:
+        store.apply(attempt(1, State.RUNNING))
+    sqlite_file(path, "CREATE INDEX mine ON items (run_id)", "ANALYZE", "VACUUM")
+    with writing(path), Reader(path) as reader:
+        assert state_and_attempt(reader) == (State.RUNNING, 1)
+
+
+@pytest.mark.parametrize("opening", [Store.open, Reader])
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+def test_a_planted_link_beside_the_checkpoint_is_not_followed(
+    path: Path, ending: str, opening: Any
+):
+    with writing(path) as store:
+        store.apply(attempt(1, State.RUNNING))
+    victim = path.with_name("victim")
+    victim.write_text("precious")
+    path.with_name(path.name + ending).symlink_to(victim)
+    with pytest.raises(CheckpointError, match="is a link") as caught:
+        opening(path)
+    assert caught.value.mend
+    assert victim.read_text() == "precious"
+
+
 @pytest.mark.parametrize("opening", [Store.open, Reader])
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_a_directory_and_a_pipe_are_refused_at_once(path: Path, make: Any, opening: Any):
@@ -1065,6 +1113,25 @@ def test_a_file_whose_making_was_cut_short_is_gone_on_with(path: Path, statement
         assert state_and_attempt(reader) == (State.RUNNING, 1)
 
 
+@pytest.mark.parametrize("first_sector", [512, 0])
+def test_a_first_transaction_that_was_cut_short_is_taken_back_and_the_file_is_ours(
+    path: Path, tmp_path: Path, first_sector: int
+):
+    sqlite_file(tmp_path / "whole.db", OURS)
+    page = (tmp_path / "whole.db").read_bytes()[:first_sector]
+    path.write_bytes(page + bytes(4096 - len(page)))
+    sizes = (0, 7, 0, 512, 4096)  # records, nonce, pages before, sector, page
+    header = bytes.fromhex("d9d505f920a163d7") + b"".join(n.to_bytes(4, "big") for n in sizes)
+    path.with_name(f"{path.name}-journal").write_bytes(header.ljust(512, b"\0"))
+    with pytest.raises(CheckpointError, match="nothing in the checkpoint"):
+        Reader(path)
+    with writing(path) as store:
+        store.apply(attempt(1, State.RUNNING))
+    with writing(path) as store, Reader(path) as reader:
+        assert state_and_attempt(reader) == (State.RUNNING, 1)
+    assert rows_of(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+
+
 @pytest.mark.parametrize("enough", [1, 3, 10, 31])
 def test_killed_while_it_makes_checkpoints_it_leaves_none_that_cannot_be_opened(
     tmp_path: Path, enough: int
@@ -1153,6 +1220,22 @@ def test_an_export_is_known_again_and_no_other_file_is(path: Path, name: str | b
     (listed,) = path.parent.iterdir()
     assert mode(listed) == 0o600
     assert len(listed.read_bytes().splitlines()) >= 2
+
+
+@pytest.mark.usefixtures("umask")
+def test_the_list_of_exports_is_private_whatever_the_umask(path: Path):
+    note_export(path, path.parent / "out.csv")
+    (listed,) = path.parent.iterdir()
+    assert mode(listed) == 0o600
+
+
+def test_a_planted_link_is_not_followed_to_note_an_export(path: Path):
+    victim = path.with_name("victim")
+    victim.write_text("precious")
+    path.with_name(f"{path.name}.exports").symlink_to(victim)
+    with pytest.raises(CheckpointError):
+        note_export(path, path.parent / "out.csv")
+    assert victim.read_text() == "precious"
 
 
 def test_an_export_that_cannot_be_noted_is_told(path: Path):

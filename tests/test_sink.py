@@ -282,6 +282,42 @@ def test_the_permissions_of_a_file_that_is_replaced_stay(tmp_path, extension):
 
 
 @FORMATS
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_until_it_is_complete_nobody_else_may_read_it(tmp_path, extension, umask):
+    target = tmp_path / f"out.{extension}"
+    modes: set[int] = set()
+
+    def pairs():
+        yield pl.DataFrame({"0": ["1"]}), [done("x")]
+        modes.update(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir())
+
+    before = os.umask(umask)
+    try:
+        write(target, Layout(("id",), EMAIL), pairs)
+    finally:
+        os.umask(before)
+    assert modes == {0o600}
+    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask
+
+
+@FORMATS
+def test_a_planted_link_is_not_followed_for_the_temporary_file(tmp_path, extension, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda size: "ab" * size)
+    target, victim = tmp_path / f"out.{extension}", tmp_path / "victim"
+    link = tmp_path / f".{target.name}.{'ab' * 6}.tmp"
+    for there in (False, True):
+        link.unlink(missing_ok=True)
+        link.symlink_to(victim)
+        if there:
+            victim.write_text("precious")
+        with pytest.raises(OutputError, match="cannot be written"):
+            written(target, "x")
+        assert victim.exists() is there
+    assert victim.read_text() == "precious"
+    assert not target.exists()
+
+
+@FORMATS
 def test_a_link_stays_and_its_file_is_replaced(tmp_path, extension):
     real, link = tmp_path / f"real.{extension}", tmp_path / f"link.{extension}"
     link.symlink_to(real)

@@ -17,6 +17,8 @@ def note_export(checkpoint: Path, output: Path) -> None:
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(_list_of(checkpoint), flags, 0o600), "ab") as file:
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), 0o600)
             file.write(os.fsencode(output) + b"\n")
     except OSError as error:
         raise CheckpointError(

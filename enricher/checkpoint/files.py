@@ -10,12 +10,16 @@ from weakref import WeakKeyDictionary
 
 from sqlite_utils import Database
 
-from enricher.checkpoint.schema import APPLICATION_ID, SCHEMA_VERSION, migrations
+from enricher.checkpoint.schema import APPLICATION_ID, SCHEMA_VERSION, migrations, planted
 from enricher.errors import CheckpointError
 
 _HEADER = b"SQLite format 3\x00"
 _APPLICATION_ID_AT = 68
 """Offset of the application id in the header (SQLite file format, section 1.3)."""
+
+_JOURNAL_HEADER = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+_PAGES_BEFORE_AT = 16
+"""Offset, in the header of a rollback journal, of the size to which it takes the file back."""
 
 _NOT_OURS = "Name another file with --checkpoint; enricher never changes a file it did not make."
 
@@ -52,16 +56,15 @@ def connect_writer(path: Path) -> Database:
         with ExitStack() as until_checked:
             with _opening:
                 found = _found(path)
-                new = found is None or found.st_size == 0
-                if new:
+                if found is None or found.st_size == 0:
                     _create(path)
                 else:
                     _check_ours(path)
                 connection = until_checked.enter_context(closing(_connect(path, "rw")))
             _check_version(path, connection)
+            _check_schema(path, connection)
             db = Database(connection, recursive_triggers=False, execute_plugins=False)
-            if new:  # first of all, so that a kill from here on leaves a file that is known as ours
-                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            _sign(path, db)  # first of all, so that a kill from here on leaves a file that is ours
             mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode != "wal":
                 raise CheckpointError(
@@ -90,9 +93,12 @@ def connect_reader(path: Path) -> sqlite3.Connection:
                 connection = until_checked.enter_context(closing(_connect(path, "ro")))
             if _check_version(path, connection) == 0:
                 raise _nothing_yet(path)
+            _check_schema(path, connection)
             until_checked.pop_all()
             return connection
     except sqlite3.Error as error:
+        if _pages_before(path) is not None:  # only a writer can take it back to what it was
+            raise _nothing_yet(path) from None
         raise unreadable(path, error) from error
 
 
@@ -124,12 +130,58 @@ def _check_ours(path: Path) -> None:
     if not header:
         raise _nothing_yet(path)
     if not header.startswith(_HEADER):
+        if _pages_before(path) == 0:  # a power cut while it was made: SQLite will empty it
+            return
         raise CheckpointError(f"{path} is not a checkpoint of enricher.", mend=_NOT_OURS)
     application_id = int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big")
     if application_id != APPLICATION_ID:
+        raise _of_something_else(path)
+
+
+def _pages_before(path: Path) -> int | None:
+    """The size to which an interrupted transaction takes the file back; `None` if there is none.
+
+    A checkpoint has a rollback journal only while it is made; from then on it has a log.
+    """
+    try:
+        with path.with_name(path.name + "-journal").open("rb") as file:
+            header = file.read(_PAGES_BEFORE_AT + 4)
+    except OSError:
+        return None
+    return int.from_bytes(header[-4:], "big") if header.startswith(_JOURNAL_HEADER) else None
+
+
+def _sign(path: Path, db: Database) -> None:
+    """Make an empty file known as ours.
+
+    The first bytes do not tell whether it is empty: they are read before SQLite takes back a
+    transaction that a kill or a power cut interrupted, which may have been the very first.
+    """
+    if db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+        return
+    if db.execute("PRAGMA page_count").fetchone()[0]:
+        raise _of_something_else(path)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _check_companions(path: Path) -> None:
+    """SQLite would follow a planted link and write its log over another file."""
+    place = Path(os.path.realpath(path))
+    for ending in ("-journal", "-wal", "-shm"):
+        companion = place.with_name(place.name + ending)
+        if companion.is_symlink():
+            raise CheckpointError(
+                f"{companion} is a link, which SQLite never makes.",
+                mend="Find out who made it; the checkpoint can be used once it is removed.",
+            )
+
+
+def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
+    if found := planted(connection):
         raise CheckpointError(
-            f"{path} is a SQLite database of something else, not a checkpoint of enricher.",
-            mend=_NOT_OURS,
+            f"{path} holds what enricher never puts in a checkpoint: {found[0]}.",
+            mend="Use a checkpoint that comes from nobody else. What you have added to your own"
+            " can be dropped with a SQLite tool.",
         )
 
 
@@ -175,6 +227,7 @@ def _create(path: Path) -> None:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    _check_companions(path)
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -196,6 +249,13 @@ def _out_of_reach(path: Path, error: OSError) -> CheckpointError:
     return CheckpointError(
         f"{path} cannot be read: {error.strerror}.",
         mend="Make it readable, or name another file with --checkpoint.",
+    )
+
+
+def _of_something_else(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is a SQLite database of something else, not a checkpoint of enricher.",
+        mend=_NOT_OURS,
     )
 
 

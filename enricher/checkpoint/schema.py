@@ -6,6 +6,8 @@ table of their own, in the order in which they came, so that the tree of items s
 quick to look up.
 """
 
+import sqlite3
+
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
@@ -76,6 +78,22 @@ SELECT lower(hex(i.key)) AS item,
        c.provider, c.target
 FROM items i JOIN contexts c ON c.id = i.context LEFT JOIN results r ON r.id = i.result;
 """
+
+
+def planted(connection: sqlite3.Connection) -> list[str]:
+    """What stands in a file that we never made: SQLite would run it when we read or write."""
+    ours = {_words(view) for view in _VIEWS.split(";")}
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return [
+        f"{kind} {name}"
+        for kind, name, sql in rows
+        if (kind in ("trigger", "view") and _words(sql) not in ours)
+        or sql.upper().startswith("CREATE VIRTUAL")
+    ]
+
+
+def _words(sql: str) -> str:
+    return " ".join(sql.split())
 
 
 @migrations()

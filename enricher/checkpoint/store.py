@@ -161,7 +161,8 @@ class Store:
         """Write `events` in one durable transaction; false for an intent of an item already known.
 
         Raises:
-            CheckpointError: the disk did not take it; nothing of the group is on disk.
+            CheckpointError: the disk did not take it. Nothing of the group counts here; a new
+                start may find all of it or nothing.
             IllegalTransition: an item was not in a state from which the event may come.
         """
         with self._transaction():

@@ -34,20 +34,21 @@ def replacing(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Give a file to write to, and where it is; it becomes `path` when the block ends well.
 
     It lies beside the target as `.<name>.<random>.tmp`, is on the disk before it is renamed, and
-    is removed after any error or interruption. A file that is replaced leaves its permissions to
-    the new one; a symbolic link stays, and the file that it points to is replaced.
+    is removed after any error or interruption. Until then it is private. A file that is replaced
+    leaves its permissions to the new one; a symbolic link stays, and the file that it points to
+    is replaced.
 
     Raises:
         OutputError: the file cannot be made, or not be put in its place.
     """
     with blamed(path):
         target = _target(path)
-        replaced_mode = _mode_of(target)
-        temporary, file = _create_beside(target, replaced_mode)
+        mode = _mode_of(target)
+        temporary, file = _create_beside(target)
     try:
         yield file, temporary
         with blamed(path):
-            _finish(file, replaced_mode)
+            _finish(file, mode)
             temporary.replace(target)
     finally:
         with suppress(OSError):  # a buffer that could not be written fails again when it closes
@@ -65,7 +66,7 @@ def check_place(path: Path) -> None:
     """
     with blamed(path):
         target = _target(path)
-        temporary, file = _create_beside(target, _mode_of(target))
+        temporary, file = _create_beside(target)
         file.close()
         temporary.unlink()
 
@@ -96,29 +97,38 @@ def _target(path: Path) -> Path:
     return target
 
 
-def _mode_of(target: Path) -> int | None:
+def _mode_of(target: Path) -> int:
+    """The permissions of the file, or those that a new one gets here."""
     try:
         return stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:
-        return None
+        mask = os.umask(0o077)  # can only be asked for by setting it: for an instant, stricter
+        os.umask(mask)
+        return 0o666 & ~mask
 
 
-def _create_beside(target: Path, replaced_mode: int | None) -> tuple[Path, BinaryIO]:
-    """Create the temporary file; nobody may read more of it than of the file that it replaces."""
+def _create_beside(target: Path) -> tuple[Path, BinaryIO]:
+    """Create the temporary file, which nobody else may read whatever the umask."""
     name = f".{target.name[:40]}.{secrets.token_hex(6)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     temporary = target.with_name(name)
-    descriptor = os.open(temporary, flags, 0o666 if replaced_mode is None else 0o600)
+    descriptor = os.open(temporary, flags, 0o600)
+    _set_mode(descriptor, 0o600)
     return temporary, os.fdopen(descriptor, "wb")
 
 
-def _finish(file: BinaryIO, replaced_mode: int | None) -> None:
+def _finish(file: BinaryIO, mode: int) -> None:
     file.flush()
-    if replaced_mode is not None and hasattr(os, "fchmod"):
-        os.fchmod(file.fileno(), replaced_mode)
+    _set_mode(file.fileno(), mode)
     os.fsync(file.fileno())
     file.close()
+
+
+def _set_mode(descriptor: int, mode: int) -> None:
+    if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        with suppress(PermissionError):  # a file system that keeps no permissions
+            os.fchmod(descriptor, mode)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -92,10 +92,12 @@ class World:
         try:
             return await self.engine.run(_feed(items_of(inputs)), self._recovered(reader))
         finally:
-            await journal.close()
-            await transport.aclose()
-            reader.close()
-            store.close()
+            try:
+                await journal.close()
+            finally:
+                await transport.aclose()
+                reader.close()
+                store.close()
 
     def _recovered(self, reader: Reader) -> list[Recovered]:
         now = 1e9 + asyncio.get_running_loop().time()
