@@ -34,7 +34,7 @@ LIMIT_FORM = "a whole number, or a share such as 5%"
 AGE_FORM = "a number with a unit: 90s, 15m, 2h or 30d"
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _OPTIONS = {
     "input": "INPUT",
@@ -177,6 +177,7 @@ class Job(BaseModel):
     output: FilePath
     checkpoint: FilePath
     overwrite: bool = False
+    excel_safe: bool = False
     provider: Literal["bitscale"] = "bitscale"
     grid: Text = Field(min_length=1)
     base_url: Url

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from enricher.errors import ProviderRefused, ServerGone
+from enricher.harmless import printable
 from enricher.model import OnSent, RequestCounts, Warn
 from enricher.pace import Permits, patiently
 from enricher.providers.base import Ask
@@ -53,12 +54,12 @@ def _facts(reply: Reply) -> Mapping[str, Any]:
             return data
         case KeyRejected(message):
             raise ProviderRefused(
-                f"The API key was refused: {message}.",
+                f"The API key was refused: {printable(message)}.",
                 mend="Copy the key again from the workspace's settings; a rotated key is void.",
                 code="INVALID_API_KEY",
             )
         case JobStops(code, message, mend):
-            raise ProviderRefused(f"{code}: {message}", mend=mend, code=code)
+            raise ProviderRefused(printable(f"{code}: {message}"), mend=mend, code=code)
         case _:
             raise ServerGone(
                 f"The server gave no usable answer: {_reason(reply) or 'it asked to wait'}.",
@@ -69,5 +70,5 @@ def _facts(reply: Reply) -> Mapping[str, Any]:
 def _reason(reply: Reply) -> str:
     verdict = reply.verdict
     if isinstance(verdict, NotSent | MaybeSent | Malformed):
-        return verdict.reason
+        return printable(verdict.reason)
     return "it asked to wait" if isinstance(verdict, Refused) and not reply.signal.limited else ""

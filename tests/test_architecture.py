@@ -22,7 +22,7 @@ PACKAGE = ROOT / "enricher"
 # --- the tables ------------------------------------------------------------------------------
 
 FLOORS: Sequence[set[str]] = (
-    {"errors", "model", "record", "verdicts", "cell", "column"},
+    {"errors", "model", "record", "verdicts", "cell", "column", "harmless"},
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
         *("providers", "tally", "distinct", "schedule", "intake", "stops"),
@@ -89,7 +89,9 @@ TYPE_ONLY = {("api", "polars"): "it hands tables from source to sink and may nam
 WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "time"}
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
-    **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column"), DOING),
+    **dict.fromkeys(
+        ("errors", "model", "record", "verdicts", "cell", "column", "harmless"), DOING
+    ),
     **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally", "stops"), DOING),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }

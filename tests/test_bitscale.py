@@ -6,7 +6,9 @@ the API document allows more than the simulator does.
 
 import asyncio
 import json
+import logging
 import math
+from urllib.parse import quote
 
 import pytest
 
@@ -35,7 +37,8 @@ from enricher.verdicts import (
     StillRunning,
 )
 from tests.support import virtual
-from tests.support.network import BASE_URL, Canned, SimulatedNetwork, Trouble
+from tests.support.canary import KEY, assert_clean, disguises
+from tests.support.network import BASE_URL, Canned, Raw, SimulatedNetwork, Trouble
 
 COMPANIES, PEOPLE, NO_SOURCE, WEBSITES, NO_SOURCE_COLUMN, FOREIGN = GRIDS
 ACME = {"company_name": "Acme Corp", "website": "acme.com"}
@@ -215,7 +218,9 @@ def test_what_every_run_would_meet_is_refused_before_money_with_its_mend(world, 
     assert world.workspace.runs == ()
 
 
-@pytest.mark.parametrize("grid", ["../workspace", "a/b", "a b", "", "x" * 200, "é", "a?b", "a\n"])
+@pytest.mark.parametrize(
+    "grid", ["../workspace", "..", "a/b", "a b", "", "x" * 200, "é", "a?b", "a\n"]
+)
 def test_a_grid_that_is_no_id_is_never_part_of_an_address(grid):
     world = World(grid)
     assert world.refusal().code == "GRID_NOT_FOUND"
@@ -230,7 +235,7 @@ def test_a_wrong_key_is_told_without_the_key():
     assert "sk-wrong" not in str(problem)
 
 
-ODD: list = [None, [], "text", 7, {}]
+ODD: list = [None, [], "text", 7, {}, 1.5, True, [[]], 10**400]
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -251,6 +256,21 @@ def test_metadata_that_is_not_as_documented_does_no_harm(odd):
     assert (briefing.credits, briefing.remarks) == (None, ())
     assert [output.id for output in briefing.outputs] == ["c1"]
     assert all(isinstance(output.name, str) for output in briefing.outputs)
+
+
+@pytest.mark.parametrize("odd", [*ODD, {"a": []}, [{"type": [], "id": {}}]])
+def test_metadata_of_other_types_does_no_harm(odd):
+    grid = {
+        "/workspace": {"id": odd, "credits": {"remaining": odd, "used": odd}},
+        f"/grids/{COMPANIES.id}": {"name": odd, "columns": odd, "sources": odd},
+    }
+    world = World(source="src-none")
+    world.network.script = lambda request: canned(200, grid.get(request.path, {"a": odd}))
+    assert world.refusal().code == "INVALID_SOURCE"
+    world.target = Target(COMPANIES.id)
+    briefing = world.briefing()
+    assert (briefing.labels, briefing.outputs) == ((), ())
+    assert briefing.credits == (Credits(odd, odd) if odd in (7, 1.5) else None)
 
 
 def test_the_balance_is_asked_for_anew():
@@ -502,14 +522,14 @@ def test_a_redirect_stops_the_job_and_is_not_followed(to, status):
 
 
 @pytest.mark.parametrize(
-    "id_", ["../../api-key/rotate", "a b", "x" * 129, "", "é", "a\n", 7, None, {}]
+    "id_", ["../../api-key/rotate", "a b", "x" * 129, "", "é", "a\n", 7, None, {}, ".", "..", "..."]
 )
 def test_an_id_that_is_no_id_is_not_taken(reply, id_):
     meaning = reply("submit", canned(200, {"status": "running", "request_id": id_})).verdict
     assert meaning == Malformed("the answer has no usable request_id")
 
 
-@pytest.mark.parametrize("id_", ["a", "x" * 128, "A-Z_0.9", RUN_ID])
+@pytest.mark.parametrize("id_", ["a", "x" * 128, "A-Z_0.9", RUN_ID, "..a", "a."])
 def test_any_id_of_the_usual_form_is_taken(reply, id_):
     answer = canned(200, {"status": "running", "request_id": id_})
     assert reply("submit", answer).verdict == Accepted(id_)
@@ -683,6 +703,62 @@ def test_a_server_that_repeats_the_key_in_a_header_does_not_either(status):
     repeated = canned(status, X_RateLimit_Limit=f"not for {world.key}")
     told = reply_in(world, "look", repeated).signal.nonsense
     assert told == "X-RateLimit-Limit 'not for ***' is ignored"
+
+
+@both
+@pytest.mark.parametrize(
+    "form", [KEY, quote(KEY), quote(KEY, safe=""), json.dumps(KEY)[1:-1], repr(KEY)[1:-1]]
+)
+def test_no_form_in_which_a_server_repeats_the_key_gets_through(to, form):
+    """In an error, in the message of a failed run and in the outputs of a paid one."""
+    world = World(api_key=KEY)
+    failed = canned(200, {"status": "failed", "error": {"code": form, "message": f"a {form} b"}})
+    outputs = {"c1": {"value": {form: [form]}, "name": form}}
+    done = canned(200, {"status": "completed", "outputs": outputs})
+    told = [reply_in(world, to, answer) for answer in (failed, done, error(400, form, form))]
+    assert_clean("what is told", repr(told).encode(), list(disguises(KEY)))
+    assert told[0].verdict.message == "a *** b"
+    assert told[1].verdict.outputs == {"c1": {"***": ["***"]}}
+
+
+def test_a_server_that_sends_the_request_back_as_it_came_does_not_tell_the_key():
+    """What is wrong with an answer is told with words of the HTTP library, which quotes it."""
+    world = World(api_key=KEY)
+    echo = Raw(b"HTTP/1.1 200 OK\r\nX-API-KEY \x00" + KEY.encode() + b"\r\n\r\n")
+    told = reply_in(world, "submit", echo)
+    assert isinstance(told.verdict, MaybeSent)
+    assert "***" in told.verdict.reason
+    assert KEY not in repr(told)
+
+
+def test_no_log_shows_the_key(caplog):
+    """At the finest level, of every library."""
+    world = World(api_key=KEY)
+    with caplog.at_level(logging.DEBUG):
+        for answer in (None, NO_KEY, canned(307, Location="http://e/"), Trouble.CUT):
+            reply_in(world, "submit", answer)
+    assert caplog.records
+    assert_clean("the log", caplog.text.encode(), list(disguises(KEY)))
+
+
+def test_words_of_a_server_are_kept_as_far_as_anyone_reads():
+    told = reply_in(World(), "look", error(500, "RUN_FAILED", "x" * 1_000_000)).verdict
+    assert told == RunFailed("RUN_FAILED", "x" * 1999 + "…")
+
+
+def test_more_outputs_than_a_grid_can_have_are_no_outputs(reply):
+    many = {f"c{n}": {"value": n} for n in range(1001)}
+    answer = canned(200, {"status": "completed", "outputs": many})
+    assert reply("look", answer).verdict == Malformed("completed, with 1001 outputs")
+
+
+@pytest.mark.parametrize("id_", ["../workspace", "..", "", "a/b"])
+def test_a_stored_id_that_is_no_id_is_never_part_of_an_address(id_):
+    """A checkpoint may come from somebody else."""
+    world = World()
+    told = world.with_provider(lambda provider: provider.look(id_))
+    assert isinstance(told.verdict, RowRejected)
+    assert world.asked() == []
 
 
 def test_nothing_shows_the_key():

@@ -120,6 +120,22 @@ def test_a_key_file_that_is_not_there_is_told_so(tmp_path):
     assert "Is a directory" in folder.message
 
 
+def test_a_key_may_come_through_a_pipe(tmp_path):
+    """`--api-key-file <(password-store …)`: a shell makes such pipes private."""
+    reading, writing = os.pipe()
+    os.write(writing, SECRET.encode() + b"\n")
+    os.close(writing)
+    assert ApiKey(VARIABLE, Path(f"/dev/fd/{reading}"), {}).value == SECRET
+    os.close(reading)
+
+
+def test_a_large_file_is_no_key_file_and_is_not_read_whole(tmp_path):
+    path = key_file(tmp_path, b"")
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert refused(lambda: ApiKey(VARIABLE, path, {})).code == "key_malformed"
+
+
 # --- loaded again ---------------------------------------------------------------------------------
 
 

@@ -2,11 +2,8 @@
 
 import dataclasses
 import json
-import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from enricher.report.summary import (
     CreditTotals,
@@ -18,7 +15,7 @@ from enricher.report.summary import (
     Summary,
     utc,
 )
-from enricher.report.text import Doubt, doubt_lines, duration, printable, summary_lines
+from enricher.report.text import Doubt, doubt_lines, duration, summary_lines
 
 FULL = Summary(
     job="a1b2c3",
@@ -210,55 +207,3 @@ def test_of_many_doubts_the_first_are_listed_and_the_rest_counted():
 )
 def test_durations_as_people_say_them(seconds, text):
     assert duration(seconds) == text
-
-
-# --- harmless text ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "Acme, Inc.", "Größe 株式会社 🏢 العربية नाम", "a\u0301", "non\u00a0breaking", "a'b\"c\\"],
-)
-def test_text_that_people_write_stays_as_it_is(text):
-    assert printable(text) == text
-
-
-@pytest.mark.parametrize(
-    "harmful",
-    [
-        "\x1b[2J",
-        "\x1b]0;title\x07",
-        "\x9b31m",
-        "\n",
-        "\r",
-        "\t",
-        "\0",
-        "\x7f",
-        "\u202e",
-        "\u2066",
-        "\u200b",
-        "\u200e",
-        "\ufeff",
-        "\u2028",
-        "\u2029",
-        "\x85",
-        "\U000e0041",
-        "\ue000",
-        "\ud800",
-    ],
-)
-def test_what_moves_the_cursor_or_hides_text_is_shown_as_replaced(harmful):
-    shown = printable(f"a{harmful}b")
-    assert shown.startswith("a�")
-    assert shown.endswith("b")
-    assert harmful[0] not in shown
-    assert len(shown) == len(harmful) + 2
-
-
-@given(st.text(st.characters()))
-def test_whatever_a_cell_or_a_server_says_is_one_harmless_line(text):
-    shown = printable(text)
-    assert len(shown.splitlines()) <= 1
-    assert all(unicodedata.category(c)[0] != "C" for c in shown)
-    assert printable(shown) == shown
-    shown.encode()

@@ -21,6 +21,7 @@ from enricher.model import (
 from enricher.record import Outcome
 from enricher.sink import (
     Layout,
+    Written,
     check_layout,
     check_writable,
     output_names,
@@ -209,6 +210,35 @@ def test_output_values_in_csv(tmp_path):
         cells = [row[1] for row in csv.reader(file)][1:]
     assert cells == ["1,5", "", "", str(10**30), "0.5", "true", '[1,"a"]', '{"k":null}']
     assert target.read_text().splitlines()[2:4] == ['1,"",completed,', "2,,completed,"]
+
+
+def test_enriched_text_that_a_spreadsheet_would_run_is_counted_and_made_safe_if_asked(tmp_path):
+    outputs = (*EMAIL, OutputColumn("c2", "=Name"))
+    values = ["=1", "a", "-5", -5, ["=1"], None, "", "+x"]
+    outcomes = [Outcome(RowStatus.COMPLETED, outputs={"c1": value}) for value in values]
+    outcomes[1] = Outcome(RowStatus.FAILED, "=CODE: message")
+    frame = pl.DataFrame({"0": ["=input"] * len(values)})
+    texts = {}
+    for excel_safe in (False, True):
+        target = tmp_path / f"{excel_safe}.csv"
+        layout = Layout(("=id",), outputs, excel_safe=excel_safe)
+        assert write(target, layout, lambda: [(frame, outcomes)]) == Written(formulas=4)
+        with target.open(newline="") as file:
+            texts[excel_safe] = list(csv.reader(file))
+    header, *rows = texts[True]
+    assert header == ["=id", "Email", "'=Name", "enrichment_status", "enrichment_error"]
+    assert [row[1] for row in rows] == ["'=1", "", "-5", "-5", '["=1"]', "", "", "'+x"]
+    assert {row[0] for row in rows} == {"=input"}
+    assert rows[1][4] == "'=CODE: message"
+    assert [[cell.removeprefix("'") for cell in row] for row in texts[True]] == texts[False]
+
+
+def test_parquet_is_no_place_for_formulas(tmp_path):
+    frame, outcomes = pl.DataFrame({"0": ["=input"]}), [done("=1", "=2")]
+    layout = Layout(("id",), EMAIL, excel_safe=True)
+    target = tmp_path / "out.parquet"
+    assert write(target, layout, lambda: [(frame, outcomes)]) == Written()
+    assert pl.read_parquet(target).row(0) == ("=input", "=1", "completed", "=2")
 
 
 # --- whole or not at all --------------------------------------------------------------------------

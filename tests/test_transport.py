@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from enricher.providers.connections import IDLE_CONNECTION
-from enricher.providers.transport import LARGEST_ANSWER, Answer, Transport
+from enricher.providers.transport import DEEPEST_JSON, LARGEST_ANSWER, Answer, Transport
 from enricher.simulator import Settings, Workspace
 from enricher.verdicts import Malformed, MaybeSent, NotSent
 from tests.support import virtual
-from tests.support.network import BASE_URL, Canned, SimulatedNetwork, Trouble
+from tests.support.canary import KEY
+from tests.support.network import BASE_URL, Canned, Raw, SimulatedNetwork, Trouble
 
 DEADLINE = 30.0
+LOOPBACK = Path(__file__).parent / "support" / "loopback.pem"
 
 
 def exchanged(*, script=lambda _: None, refuse=False, times=1, connections=10, **request):
@@ -169,6 +171,21 @@ def test_a_redirect_is_an_answer_and_is_not_followed(status):
     assert [sent.request.headers["host"] for sent in network.arrived] == ["simulator"]
 
 
+def test_a_cookie_is_not_sent_back():
+    """No answer changes the next request: a server could make every one of them too large."""
+    cookie = Canned(200, b"{}", (("Set-Cookie", "a=b; Path=/"), ("Set-Cookie", "x" * 9000)))
+    _, network, _ = exchanged(script=lambda _: cookie, times=2)
+    assert [sent.request.headers.get("cookie") for sent in network.arrived] == [None, None]
+
+
+def test_what_comes_after_an_answer_is_no_answer_to_the_next_request():
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    answers = [Raw(answer + b"{}" + answer + b"[]", closes=False), None]
+    result, network, _ = exchanged(script=lambda _: answers.pop(0), times=2)
+    assert result.json()["error"]["code"] == "INVALID_API_KEY", "the simulator's own answer"
+    assert len(network.arrived) == 2
+
+
 def packed(body):
     return Canned(200, gzip.compress(body), (("Content-Encoding", "gzip"),))
 
@@ -227,7 +244,7 @@ def parsed(body):
         (b"1" * 4000, int("1" * 4000)),
         (b"12345678901234567890123", 12345678901234567890123),
         (b'"\\u0000"', "\0"),
-        (b"[" * 500 + b"]" * 500, None),
+        (b"[" * DEEPEST_JSON + b"]" * DEEPEST_JSON, None),
     ],
 )
 def test_json_is_read(body, value):
@@ -251,6 +268,7 @@ def test_json_is_read(body, value):
         b"1" * 5000,
         b'"\\ud800"',
         b'{"\\udfff": 1}',
+        b"[" * (DEEPEST_JSON + 1) + b"]" * (DEEPEST_JSON + 1),
         b"[" * 100_000 + b"]" * 100_000,
         b'{"a":' * 100_000,
     ],
@@ -548,6 +566,47 @@ def test_a_server_that_speaks_no_tls_has_got_nothing():
 
     assert isinstance(asyncio.run(work()), NotSent)
     assert b"sk-secret" not in seen[0]
+
+
+def over_tls(base_url, trusted="", headers=None):
+    """What an exchange with a server of a certificate for localhost brings, and what that got."""
+    seen = []
+
+    async def serve(reader, writer):
+        seen.append(await request_of(reader))
+        writer.write(OK)
+
+    async def work():
+        certificate = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.load_cert_chain(LOOPBACK)
+        async with (
+            listening(serve, certificate) as port,
+            Transport(base_url.format(port=port)) as transport,
+        ):
+            return await exchange(transport, headers=headers or {})
+
+    return asyncio.run(work()), seen
+
+
+def test_a_certificate_that_nobody_vouches_for_gets_nothing():
+    result, seen = over_tls("https://localhost:{port}", headers={"X-API-KEY": KEY})
+    assert isinstance(result, NotSent)
+    assert "CERTIFICATE_VERIFY_FAILED" in result.reason
+    assert seen == []
+
+
+def test_a_certificate_of_another_name_gets_nothing(monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(LOOPBACK))
+    result, seen = over_tls("https://127.0.0.2:{port}", headers={"X-API-KEY": KEY})
+    assert isinstance(result, NotSent)
+    assert seen == []
+
+
+def test_a_certificate_that_the_user_trusts_is_taken(monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(LOOPBACK))
+    result, seen = over_tls("https://localhost:{port}")
+    assert isinstance(result, Answer)
+    assert len(seen) == 1
 
 
 def test_errors_do_not_show_what_was_sent():

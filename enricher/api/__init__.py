@@ -20,13 +20,7 @@ from enricher.model import Stop, StopCode, Warn
 from enricher.providers import bitscale
 from enricher.report.evidence import evidence_lines
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
-from enricher.report.text import (
-    doubt_lines,
-    duration,
-    printable,
-    second_charge_lines,
-    summary_lines,
-)
+from enricher.report.text import doubt_lines, duration, second_charge_lines, summary_lines
 
 __all__ = [
     "ErrorTold",
@@ -48,7 +42,6 @@ __all__ = [
     "parse_limit",
     "parse_rate",
     "plan",
-    "printable",
     "resume",
     "run",
     "second_charge_lines",
@@ -153,6 +146,7 @@ def export(
     job_id: str | None = None,
     input_path: Path | None = None,
     overwrite: bool = False,
+    warn: Warn = lambda _: None,
 ) -> Path:
     """Write the output as far as it is; safe while the job runs. Returns its path.
 
@@ -169,4 +163,5 @@ def export(
         job_id=job_id,
         input_path=input_path,
         overwrite=overwrite,
+        warn=warn,
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from enricher import sink, source
-from enricher.api.wiring import check_output, is_ours, layout_of, stored_flow
+from enricher.api.wiring import check_output, is_ours, layout_of, stored_flow, warn_of_formulas
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
 from enricher.job import make_job
-from enricher.model import State
+from enricher.model import State, Warn
 from enricher.report.evidence import Evidence
 from enricher.report.summary import JobOutcome, RowTotals, Summary, utc
 from enricher.report.text import Doubt
@@ -79,6 +79,7 @@ def export_to(
     job_id: str | None,
     input_path: Path | None,
     overwrite: bool,
+    warn: Warn,
 ) -> Path:
     """See `api.export`."""
     with Reader(checkpoint) as reader:
@@ -91,9 +92,10 @@ def export_to(
         flow = stored_flow(record, table)
         layout = layout_of(job, table, reader.output_columns(record))
         note_export(checkpoint, path)
-        sink.write(
+        written = sink.write(
             path, layout, lambda: flow.outcomes(lambda keys: reader.records(keys, outputs=True))
         )
+        warn_of_formulas(written, layout, warn)
         return path
 
 

@@ -26,6 +26,7 @@ from enricher.api.wiring import (
     stops_in,
     wanted_again,
     wanted_by,
+    warn_of_formulas,
 )
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.engine import Engine, Tools
@@ -365,7 +366,7 @@ class Invocation:
                 rows["kept_old"] += sum(outcome.kept_old for outcome in outcomes)
                 yield batch, outcomes
 
-        sink.write(path, layout, counted)
+        warn_of_formulas(sink.write(path, layout, counted), layout, self._hooks.warn)
         if path == self._job.output and is_ours(self._feeder_reader, self._job.partial):
             self._job.partial.unlink(missing_ok=True)
         return rows

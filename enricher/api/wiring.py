@@ -229,4 +229,16 @@ def stored_flow(record: JobRecord, table: Table) -> RowFlow:
 
 
 def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...]) -> sink.Layout:
-    return sink.Layout(table.columns, outputs, job.status_prefix, table.dialect)
+    return sink.Layout(
+        table.columns, outputs, job.status_prefix, table.dialect, excel_safe=job.excel_safe
+    )
+
+
+def warn_of_formulas(written: sink.Written, layout: sink.Layout, warn: Warn) -> None:
+    """Say how many cells of strangers a spreadsheet would run, unless they were made safe."""
+    if written.formulas and not layout.excel_safe:
+        begin = "cell begins" if written.formulas == 1 else "cells begin"
+        warn(
+            f"{written.formulas:,} enriched {begin} like a formula, which a spreadsheet would run;"
+            " `run` or `resume` with --excel-safe puts a ' before such text"
+        )

@@ -81,7 +81,7 @@ def _first_rows(output: Path) -> str:
         table.add_column(name, overflow="fold" if name == columns[0] else "ellipsis", no_wrap=True)
     for row in rows:
         table.add_row(*(row[name] for name in columns))
-    console = Console(width=100)
+    console = Console(width=100, color_system=None)
     with console.capture() as capture:
         console.print(table)
     return capture.get().rstrip()

@@ -13,7 +13,7 @@ from enricher.cli.options import (
     GroupedCommand,
     option,
 )
-from enricher.cli.telling import say
+from enricher.cli.telling import say, warn
 
 
 @click.command(
@@ -48,7 +48,7 @@ def command(
     from enricher import api
 
     path = api.export(
-        checkpoint, output, job_id=job_id, input_path=input, overwrite=bool(overwrite)
+        checkpoint, output, job_id=job_id, input_path=input, overwrite=bool(overwrite), warn=warn
     )
     say(f"Written: {path}")
     return 0

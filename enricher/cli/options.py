@@ -100,6 +100,13 @@ OVERWRITE = option(
     group=WHAT,
     help="Replace an existing output that no job of this checkpoint wrote.",
 )
+EXCEL_SAFE = option(
+    "--excel-safe",
+    is_flag=True,
+    default=None,
+    group=WHAT,
+    help="In CSV, put ' before enriched text that a spreadsheet would run as a formula.",
+)
 BASE_URL = option(
     "--base-url",
     metavar="URL",
@@ -270,6 +277,7 @@ JOB_OPTIONS = together(
         ),
         OUTPUT,
         OVERWRITE,
+        EXCEL_SAFE,
         option(
             "--output-column",
             "output_columns",

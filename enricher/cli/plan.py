@@ -7,6 +7,7 @@ import click
 
 from enricher.cli.options import JOB_OPTIONS, JSON, PATH, GroupedCommand, job_options
 from enricher.cli.telling import one_line, tell, warn
+from enricher.harmless import printable
 
 if TYPE_CHECKING:
     from enricher.api import Plan
@@ -36,14 +37,12 @@ def command(as_json: bool, **given: Any) -> int:
 
 
 def _lines(plan: "Plan") -> list[str]:
-    from enricher.api import printable
-
     census = plan.census
     lines = [f"Grid:      {printable(plan.title)}", "Mapping:"]
     for label, fed in plan.mapping.items():
         kind, what = next(iter(fed.items()))
         samples = ", ".join(repr(_short(text)) for text in plan.samples[label])
-        lines.append(f"  {label}  ←  {kind} {what!r}   {printable(samples)}")
+        lines.append(f"  {printable(label)}  ←  {kind} {what!r}   {printable(samples)}")
     lines += [
         f"Rows:      {census.total}: {census.new_rows} to enrich, {census.reused} answered already,"
         f" {census.skipped} skipped (nothing to send)",
@@ -59,7 +58,7 @@ def _lines(plan: "Plan") -> list[str]:
         lines.append(f"Blank:     {census.blank_lines} blank lines are passed over")
     if plan.credits:
         lines.append(f"Credits:   {plan.credits.remaining:g} remain; the cost of a run is unknown")
-    return [*lines, *(f"Note:      {remark}" for remark in plan.remarks)]
+    return [*lines, *(f"Note:      {printable(remark)}" for remark in plan.remarks)]
 
 
 def _pace(plan: "Plan") -> str:

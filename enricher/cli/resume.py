@@ -8,6 +8,7 @@ import click
 from enricher.cli.options import (
     BASE_URL,
     EACH_TIME,
+    EXCEL_SAFE,
     JOB_ID,
     JSON,
     KEY_FILE,
@@ -42,6 +43,7 @@ from enricher.cli.work import work
         MOVED_INPUT,
         OUTPUT,
         OVERWRITE,
+        EXCEL_SAFE,
         BASE_URL,
         KEY_FILE,
         MODE,

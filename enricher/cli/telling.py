@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 
 from enricher.errors import EnricherError, OutputError
+from enricher.harmless import is_harmless, printable, printable_lines
 
 if TYPE_CHECKING:
     from enricher.api import Summary
 
 
 _SUMMARY_BEGINS = b'{"schema"'
+_UNUSUAL = re.compile(r"[^ -~]")
 
 
 class Listener:
@@ -59,17 +62,17 @@ class Listener:
 
 
 def say(line: str) -> None:
-    """One line for a person."""
-    click.echo(line, file=people())
+    """One line for a person, or several of ours."""
+    click.echo(printable_lines(line), file=people())
 
 
 def warn(line: str) -> None:
-    click.secho(f"Note: {line}", file=people(), fg="yellow")
+    click.secho(f"Note: {printable(line)}", file=people(), fg="yellow")
 
 
 def tell(text: str) -> None:
     """What was asked for: it goes to standard output."""
-    click.echo(text, file=cast(TextIO, Listener(sys.stdout)))
+    click.echo(printable_lines(text), file=cast(TextIO, Listener(sys.stdout)))
 
 
 def people() -> TextIO:
@@ -143,7 +146,7 @@ def check_summary_file(path: Path | None) -> None:
 
 
 def _say_error(error: EnricherError) -> None:
-    click.secho(f"Error: {error.message}", file=people(), fg="red")
+    click.secho(f"Error: {printable_lines(error.message)}", file=people(), fg="red")
     if error.mend:
         say(error.mend)
 
@@ -181,7 +184,15 @@ def _no_summary(path: Path, error: OSError) -> OutputError:
 
 
 def one_line(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False)
+    """`data` as JSON that does no harm on a terminal either: such characters are escaped."""
+    text = json.dumps(data, ensure_ascii=False)
+    return text if text.isprintable() else _UNUSUAL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as JSON escapes it (RFC 8259, section 7); it can only stand inside a string."""
+    character = found[0]
+    return character if is_harmless(character) else json.dumps(character)[1:-1]
 
 
 def _summary_file(arguments: Sequence[str]) -> Path | None:

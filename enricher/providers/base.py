@@ -85,6 +85,10 @@ class Provider(Protocol):
         """Close its connections."""
 
 
+_LONGEST_CODE, _LONGEST_MESSAGE = 100, 2000
+"""Characters of the server's words that are kept; a message of megabytes tells nobody anything."""
+
+
 def parsed_error(body: Json) -> tuple[str, str]:
     """`(code, message)` of a documented error object, each empty if absent.
 
@@ -94,9 +98,27 @@ def parsed_error(body: Json) -> tuple[str, str]:
         return "", ""
     error = body.get("error")
     if isinstance(error, dict):
-        return _text(error.get("code")), _text(error.get("message"))
-    return "", _text(error) or _text(body.get("message"))
+        return _text(error.get("code"), _LONGEST_CODE), message_of(error)
+    return "", _text(error, _LONGEST_MESSAGE) or message_of(body)
 
 
-def _text(value: Json) -> str:
+def message_of(body: Mapping[str, Any]) -> str:
+    """The text under `message`, empty if there is none."""
+    return _text(body.get("message"), _LONGEST_MESSAGE)
+
+
+def text_in(facts: Mapping[str, Any], field: str) -> str:
+    """The text under `field`; empty if there is none, or something else."""
+    value = facts.get(field)
     return value if isinstance(value, str) else ""
+
+
+def objects_in(value: Json) -> list[dict[str, Any]]:
+    """The objects of a list; nothing of what is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(value: Json, longest: int) -> str:
+    if not isinstance(value, str):
+        return ""
+    return value if len(value) <= longest else value[: longest - 1] + "…"

@@ -12,9 +12,17 @@ from functools import partial
 from typing import Any
 
 from enricher.errors import ProviderRefused
+from enricher.harmless import printable
 from enricher.model import Credits, Inputs, Json, OnSent, OutputColumn, unheard
-from enricher.providers.base import Ask, Briefing, parsed_error
-from enricher.providers.keys import ApiKey
+from enricher.providers.base import (
+    Ask,
+    Briefing,
+    message_of,
+    objects_in,
+    parsed_error,
+    text_in,
+)
+from enricher.providers.keys import ApiKey, blackened
 from enricher.providers.rate import rate_signal
 from enricher.providers.transport import Answer, Transport
 from enricher.verdicts import (
@@ -61,10 +69,11 @@ _RUNNABLE = frozenset({"enrichment", "formula", "merge"})
 _API_SOURCE = "api"
 """The type of source that runs can be sent to; others are imports and the like (5.3)."""
 
-_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
+"""An id that may be part of an address; dots alone would lead to another one."""
 
-_LEAST_KEY = 8
-"""A key of so many characters is blackened where the server's words repeat it."""
+_MOST_OUTPUTS = 1000
+"""Outputs of one run; beyond, it is no answer of a grid, and each would be a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +121,12 @@ class BitScale:
             needed = _labels_of(contract)
         _check_source(self._target.source, grid)
         return Briefing(
-            account=str(workspace.get("id") or ""),
+            account=text_in(workspace, "id"),
             labels=labels or needed,
             optional=frozenset(labels) - frozenset(needed),
             outputs=tuple(o for o in announced if self._asked is None or o.id in self._asked),
             asked=self._asked,
-            title=str(grid.get("name") or ""),
+            title=text_in(grid, "name"),
             credits=_credits_of(workspace),
             remarks=_remarks_of(grid),
             rows=_rows_of(grid),
@@ -165,6 +174,10 @@ class BitScale:
 
     async def look(self, run_id: str, on_sent: OnSent = unheard) -> Reply:
         """`GET /run/status/:id` (5.6). Built from our own base: a `poll_url` is never followed."""
+        if not _SAFE_ID.fullmatch(run_id):  # from a checkpoint that somebody else wrote
+            return Reply(
+                RowRejected("REQUEST_NOT_FOUND", "what is stored is not the form of an id")
+            )
         return await self._request("GET", f"/run/status/{run_id}", _of_look, on_sent)
 
     async def _request(
@@ -192,10 +205,10 @@ class BitScale:
             on_sent=on_sent,
         )
         if not isinstance(answer, Answer):
-            return Reply(answer)
-        answer = _blackened(answer, carried)
+            return Reply(replace(answer, reason=blackened(answer.reason, carried)))
+        answer = replace(answer, headers=blackened(answer.headers, carried))
         signal = rate_signal(answer)
-        body = answer.json()
+        body = blackened(answer.json(), carried)
         if answer.status == 401 or (
             answer.status >= 400 and parsed_error(body)[0] == "INVALID_API_KEY"
         ):
@@ -206,17 +219,6 @@ class BitScale:
         """A 401 counts against the key that this request carried, not against a newer one."""
         renewed = self._key.value != carried or self._key.reload()
         return KeyRejected(parsed_error(body)[1] or "Missing or invalid API key", renewed)
-
-
-def _blackened(answer: Answer, key: str) -> Answer:
-    """Without the key in what may be shown to a person: headers, and the body of an error."""
-    if len(key) < _LEAST_KEY:
-        return answer
-    headers = {name: text.replace(key, "***") for name, text in answer.headers.items()}
-    body = answer.body
-    if answer.status >= 400:
-        body = body.replace(key.encode("ascii"), b"***")
-    return replace(answer, headers=headers, body=body)
 
 
 # --- what an answer means: pure functions ---------------------------------------------------
@@ -289,20 +291,22 @@ def _of_run(body: Json) -> Verdict:
         return _done(body.get("outputs"))
     if status == "failed":
         code, message = parsed_error(body)
-        return RunFailed(code or "RUN_FAILED", message or str(body.get("message") or ""))
+        return RunFailed(code or "RUN_FAILED", message or message_of(body))
     return StillRunning("" if status == "running" else f"unknown status {status[:40]!r}")
 
 
 def _done(outputs: Json) -> Verdict:
     if not isinstance(outputs, dict):
         return Malformed("completed, but without outputs")
+    if len(outputs) > _MOST_OUTPUTS:
+        return Malformed(f"completed, with {len(outputs)} outputs")
     values: dict[str, Json] = {}
     names: dict[str, str] = {}
     for id_, output in outputs.items():
         if not isinstance(output, dict) or "value" not in output:
-            return Malformed(f"output {id_!r} has no value")
+            return Malformed(f"output {id_[:40]!r} has no value")
         values[id_] = output["value"]
-        names[id_] = str(output.get("name") or id_)
+        names[id_] = text_in(output, "name") or id_
     return Done(values, names)
 
 
@@ -316,9 +320,9 @@ def _stop(answer: Answer, body: Json) -> JobStops:
 
 def _outputs_of(grid: Mapping[str, Any]) -> tuple[OutputColumn, ...]:
     return tuple(
-        OutputColumn(str(column["id"]), str(column.get("name") or column["id"]))
-        for column in grid.get("columns") or ()
-        if isinstance(column, dict) and "id" in column and column.get("type") in _RUNNABLE
+        OutputColumn(column["id"], text_in(column, "name") or column["id"])
+        for column in objects_in(grid.get("columns"))
+        if isinstance(column.get("id"), str) and str(column.get("type")) in _RUNNABLE
     )
 
 
@@ -336,7 +340,7 @@ def _resolve(wanted: Sequence[str], announced: Sequence[OutputColumn]) -> tuple[
             o.id for o in announced if o.name == word
         ]
         if len(ids) != 1:
-            listing = "\n".join(f"  {o.name}  ({o.id})" for o in announced)
+            listing = "\n".join(f"  {printable(o.name)}  ({printable(o.id)})" for o in announced)
             problem = "is no output of the grid" if not ids else "names several outputs"
             raise ProviderRefused(
                 f"--output-column {word!r} {problem}. It has:\n{listing}",
@@ -354,10 +358,11 @@ def _labels_of(contract: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_source(source: str, grid: Mapping[str, Any]) -> None:
-    listed = [s for s in grid.get("sources") or () if isinstance(s, dict)]
+    listed = objects_in(grid.get("sources"))
     sources = [s for s in listed if s.get("type", _API_SOURCE) == _API_SOURCE]
-    if source and source not in {s.get("id") for s in sources}:
-        listing = "\n".join(f"  {s.get('id')}  {s.get('display_name')}" for s in sources)
+    if source and source not in [s.get("id") for s in sources]:
+        words = (f"{s.get('id')}  {s.get('display_name')}" for s in sources)
+        listing = "\n".join(f"  {printable(line)}" for line in words)
         raise ProviderRefused(
             f"--source-id {source!r} is no source of this grid for runs. It has:\n{listing}",
             mend="Name one of these, or leave the option out for the first.",
@@ -369,9 +374,9 @@ def _credits_of(workspace: Mapping[str, Any]) -> Credits | None:
     credits = workspace.get("credits")
     if not isinstance(credits, dict):
         return None
-    remaining, used = credits.get("remaining"), credits.get("used")
-    if isinstance(remaining, int | float) and isinstance(used, int | float):
-        return Credits(remaining, used)
+    amounts: list[Any] = [credits.get("remaining"), credits.get("used")]
+    if all(type(amount) in (int, float) and abs(amount) < 1e15 for amount in amounts):
+        return Credits(*amounts)
     return None
 
 

@@ -1,11 +1,21 @@
 """The API key: from the environment or a private file, checked when loaded, never shown."""
 
+import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import reduce
 from pathlib import Path
+from urllib.parse import quote
 
 from enricher.errors import KeyProblem
+from enricher.model import Json
+
+_LARGEST_FILE = 1 << 16
+"""Bytes; a larger file is no key file."""
+
+_LEAST_KEY = 8
+"""A key of so many characters is blackened where the server's words repeat it."""
 
 
 class ApiKey:
@@ -68,8 +78,9 @@ class ApiKey:
 
 def _read_private(path: Path) -> str:
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # the very file that is read is asked who may read it
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_LARGEST_FILE).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not text"
         raise KeyProblem(
@@ -84,3 +95,30 @@ def _read_private(path: Path) -> str:
             code="key_not_private",
         )
     return text
+
+
+def blackened(value: Json, key: str) -> Json:
+    """`value` with `***` in place of `key` in all its texts, names of fields included.
+
+    A key gets about as it is, and as it stands in a URL, in JSON and in the text of an exception.
+    """
+    if len(key) < _LEAST_KEY:
+        return value
+    shown = {key, quote(key), quote(key, safe=""), json.dumps(key)[1:-1], repr(key)[1:-1]}
+    forms = sorted(shown, key=len, reverse=True)  # some hold others
+
+    def clean(text: str) -> str:
+        return reduce(lambda rest, form: rest.replace(form, "***"), forms, text)
+
+    return _mapped(value, clean)
+
+
+def _mapped(value: Json, change: Callable[[str], str]) -> Json:
+    """`value` with `change` made to every text in it."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_mapped(item, change) for item in value]
+    if isinstance(value, dict):
+        return {change(name): _mapped(item, change) for name, item in value.items()}
+    return value

@@ -14,6 +14,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -35,6 +36,9 @@ _FAILURES = (
     httpcore2.TimeoutException,
     httpx2.DecodingError,
 )
+
+DEEPEST_JSON = 200
+"""Levels; every later step can follow so many."""
 
 
 def _no_constant(name: str) -> Json:
@@ -65,7 +69,20 @@ class Answer:
             _ENCODER.encode(value).encode("utf-8")
         except (ValueError, RecursionError) as error:
             return Malformed(f"the answer is not JSON that can be used ({type(error).__name__})")
+        if _is_deeper(value, DEEPEST_JSON):
+            return Malformed(f"the answer is JSON of more than {DEEPEST_JSON} levels")
         return value
+
+
+def _is_deeper(value: Json, most: int) -> bool:
+    """Whether lists and objects are nested more than `most` levels deep."""
+    level = [value]
+    for _ in range(most + 1):
+        whole = [part for part in level if isinstance(part, list | dict)]
+        if not whole:
+            return False
+        level = [part for one in whole for part in (one if isinstance(one, list) else one.values())]
+    return True
 
 
 class Transport:

@@ -1,11 +1,11 @@
 """The same for people: short lines for a terminal."""
 
 import shlex
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from enricher.harmless import printable
 from enricher.report.summary import JobOutcome, Summary
 
 
@@ -50,7 +50,7 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(f"  credits     {credits.before:.12g} before, {credits.after:.12g} now")
     if summary.seconds is not None:
         lines.append(f"  time        {duration(summary.seconds)}{_wait(summary)}")
-    lines += [_output_line(summary), f"  checkpoint  {summary.checkpoint}"]
+    lines += [_output_line(summary), f"  checkpoint  {printable(summary.checkpoint or '')}"]
     if hint := _next_command(summary):
         lines.append(hint)
     return lines
@@ -64,9 +64,9 @@ def _wait(summary: Summary) -> str:
 
 def _output_line(summary: Summary) -> str:
     if summary.outcome is not JobOutcome.STOPPED or not summary.output:
-        return f"  output      {summary.output}"
+        return f"  output      {printable(summary.output or '')}"
     path = PurePath(summary.output or "")
-    return f"  so far      {path.with_name(f'{path.stem}.partial{path.suffix}')}"
+    return f"  so far      {printable(str(path.with_name(f'{path.stem}.partial{path.suffix}')))}"
 
 
 def _next_command(summary: Summary) -> str:
@@ -118,13 +118,3 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {name} {whole % size // smaller} {small_name}"
     return f"{whole // 60} min {whole % 60} s"
-
-
-def printable(text: str) -> str:
-    """Cells and server messages as one harmless line: no control, escape or bidi characters."""
-    return "".join(c if _is_harmless(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _is_harmless(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] != "C" and category not in ("Zl", "Zp")

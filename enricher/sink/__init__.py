@@ -13,13 +13,14 @@ from pathlib import Path
 
 from enricher.errors import OutputError
 from enricher.sink.delimited import write_delimited
-from enricher.sink.layout import Layout, Pair, output_names, status_columns
+from enricher.sink.layout import Layout, Pair, Written, output_names, status_columns
 from enricher.sink.parquet import check_parquet_names, write_parquet
 from enricher.sink.target import check_place
 
 __all__ = [
     "Layout",
     "Pair",
+    "Written",
     "check_layout",
     "check_writable",
     "output_names",
@@ -28,12 +29,12 @@ __all__ = [
 ]
 
 _Pairs = Callable[[], Iterable[Pair]]
-_Writer = Callable[[Path, Layout, _Pairs], None]
+_Writer = Callable[[Path, Layout, _Pairs], Written]
 
 _FORMATS: dict[str, _Writer] = {".csv": write_delimited, ".parquet": write_parquet}
 
 
-def write(path: Path, layout: Layout, pairs: _Pairs) -> None:
+def write(path: Path, layout: Layout, pairs: _Pairs) -> Written:
     """Write the table to `path`, its format told by the extension.
 
     Memory does not grow with the number of rows. The file appears when it is complete; until
@@ -51,7 +52,7 @@ def write(path: Path, layout: Layout, pairs: _Pairs) -> None:
     """
     writer = _writer_for(path)
     check_layout(path, layout)
-    writer(path, layout, pairs)
+    return writer(path, layout, pairs)
 
 
 def check_writable(path: Path) -> None:

@@ -8,48 +8,79 @@ import polars as pl
 
 from enricher.cell import as_csv
 from enricher.column import column_as_text
-from enricher.model import (
-    Dialect,
-)
+from enricher.harmless import is_formula
+from enricher.model import Dialect, Json
 from enricher.record import Outcome
-from enricher.sink.layout import Layout, Pair
+from enricher.sink.layout import Layout, Pair, Written
 from enricher.sink.outcomes import status_and_error, values_of
 from enricher.sink.target import blamed, replacing
 
 _BOM = b"\xef\xbb\xbf"
 
 
-def write_delimited(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]) -> None:
+def write_delimited(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]) -> Written:
     """Write the header and all rows to `path`, in the input's dialect.
 
-    Fields are quoted where they must be, and where they are empty but not null.
+    Fields are quoted where they must be, and where they are empty but not null. What is enriched
+    is made safe for spreadsheets if `layout` says so; the input's cells stay as they came.
 
     Raises:
         OutputError: the file cannot be made, or the disk did not take it.
     """
     dialect = layout.dialect or Dialect()
     head = _BOM if dialect.bom else b""
-    # An empty name is written as nothing, like an empty cell.
-    names = pl.DataFrame([pl.Series(str(i), [n or None]) for i, n in enumerate(layout.names())])
+    foreign = _ForeignText(safe=layout.excel_safe)
     with replacing(path) as (file, _):
         with blamed(path):
-            file.write(head + _encoded(names.cast(pl.String), dialect))
+            file.write(head + _encoded(_header(layout, foreign), dialect))
         for frame, outcomes in pairs():
-            text = _encoded(_rows(frame, outcomes, layout), dialect)
+            text = _encoded(_rows(frame, outcomes, layout, foreign), dialect)
             with blamed(path):
                 file.write(text)
+    return Written(foreign.formulas)
 
 
-def _rows(frame: pl.DataFrame, outcomes: Sequence[Outcome], layout: Layout) -> pl.DataFrame:
+class _ForeignText:
+    """Counts what a spreadsheet would run as a formula, and makes it `safe` if that is asked for.
+
+    Only text can be harmful: numbers are numbers, and all else begins with a bracket or a letter.
+    """
+
+    def __init__(self, *, safe: bool) -> None:
+        self.formulas = 0
+        self._safe = safe
+
+    def cell(self, value: Json) -> str | None:
+        """The text of an enriched cell; `None` is an empty field."""
+        text = as_csv(value)
+        if not isinstance(value, str) or not is_formula(value):
+            return text
+        self.formulas += 1
+        return f"'{text}" if self._safe else text
+
+
+def _header(layout: Layout, foreign: _ForeignText) -> pl.DataFrame:
+    """The names; an empty one is written as nothing, like an empty cell."""
+    names = layout.names()[len(layout.columns) :]
+    cells = [*layout.columns, *map(foreign.cell, names)]
+    return pl.DataFrame(
+        [pl.Series(str(i), [cell or None], dtype=pl.String) for i, cell in enumerate(cells)]
+    )
+
+
+def _rows(
+    frame: pl.DataFrame, outcomes: Sequence[Outcome], layout: Layout, foreign: _ForeignText
+) -> pl.DataFrame:
     """The cells of a batch as text, to be written in the order of the columns."""
     columns = [
         column_as_text(series.alias(name))
         for name, series in zip(layout.columns, frame.get_columns(), strict=True)
     ]
     for output in layout.outputs:
-        texts = list(map(as_csv, values_of(outcomes, output.id)))
+        texts = list(map(foreign.cell, values_of(outcomes, output.id)))
         columns.append(pl.Series(texts, dtype=pl.String))
-    columns.extend(status_and_error(outcomes))
+    statuses, errors = status_and_error(outcomes)
+    columns += [statuses, pl.Series(list(map(foreign.cell, errors)), dtype=pl.String)]
     return pl.DataFrame([column.alias(str(index)) for index, column in enumerate(columns)])
 
 

@@ -13,6 +13,18 @@ from enricher.model import (
 )
 from enricher.record import Outcome
 
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What there is to say of a table that was written.
+
+    `formulas` counts the enriched cells of a CSV file that a spreadsheet would run as a formula, or
+    would if they had not been made safe; names of columns are cells too.
+    """
+
+    formulas: int = 0
+
+
 Pair = tuple[pl.DataFrame, Sequence[Outcome]]
 """A batch of the input, its columns named by position, and one outcome for each of its rows."""
 
@@ -25,12 +37,14 @@ class Layout:
 
     `columns` are the input's names as they stand in its file, `outputs` what the target gives, in
     its order. `dialect` is the input's, and `None` for an input with types of its own.
+    `excel_safe`: in CSV, enriched text that a spreadsheet would run gets a `'` before it.
     """
 
     columns: tuple[str, ...]
     outputs: tuple[OutputColumn, ...]
     status_prefix: str = STATUS_PREFIX
     dialect: Dialect | None = None
+    excel_safe: bool = False
 
     def names(self) -> tuple[str, ...]:
         """All names of the output, in order."""

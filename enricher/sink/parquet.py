@@ -15,7 +15,7 @@ from polars.io.plugins import register_io_source
 
 from enricher.errors import OutputError
 from enricher.record import Outcome
-from enricher.sink.layout import Layout, Pair
+from enricher.sink.layout import Layout, Pair, Written
 from enricher.sink.outcomes import status_and_error, values_of
 from enricher.sink.shapes import ColumnShape, as_series
 from enricher.sink.target import blamed, replacing
@@ -47,7 +47,7 @@ def check_parquet_names(path: Path, layout: Layout) -> None:
     mend = "Write the output as .csv, or give every column of the input a name of its own."
     if twice:
         raise OutputError(
-            f'{path} cannot be written: the input has two columns named "{twice[0]}", '
+            f"{path} cannot be written: the input has two columns named {twice[0]!r}, "
             "and Parquet allows a name once",
             mend=mend,
         )
@@ -60,7 +60,7 @@ def check_parquet_names(path: Path, layout: Layout) -> None:
         )
 
 
-def write_parquet(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]) -> None:
+def write_parquet(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]) -> Written:
     """Write all rows to `path`, input types kept and output types learned.
 
     Raises:
@@ -74,7 +74,7 @@ def write_parquet(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]
         with suppress(_TypesGrew), replacing(path) as (file, place):  # types can only widen
             rows = _write_once(path, file, learned, pairs())
             _check_rows(path, place, rows)
-            return
+            return Written()
 
 
 class _Learned:

@@ -5,7 +5,6 @@ in this process, where its runs and requests can be counted. What a desk sees is
 is cleared: an API key, a traceback or an escape sequence in the wrong place fails the test.
 """
 
-import base64
 import csv
 import json
 import os
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ import polars as pl
 
 from enricher.simulator import GRIDS, Grid, Settings, outputs_for, parse_duration
 from enricher.simulator.server import RunningSimulator, running_simulator
+from tests.support.canary import KEY, assert_clean, disguises
 
 T = TypeVar("T")
 
@@ -33,9 +33,6 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_data"
 PROGRAM = (sys.executable, "-m", "enricher")
 COMPANIES, PEOPLE, NO_SOURCE, WEBSITES, NO_SOURCE_COLUMN, _ = GRIDS
-
-KEY = 'sk-c@nary/9+Zq=7%41&"x'
-"""Of characters that look different in a URL, in JSON and in base64."""
 
 PATIENCE = 60.0
 """Seconds after which whatever a test waits for counts as never coming."""
@@ -212,28 +209,6 @@ def desk_in(folder: Path, **settings: Any) -> Iterator[Desk]:
 def world_settings(duration: str = "constant:0.2", **settings: Any) -> Settings:
     defaults = {"rate": None, "api_key": KEY}
     return Settings(duration=parse_duration(duration), **{**defaults, **settings})
-
-
-# --- secrets --------------------------------------------------------------------------------------
-
-
-def disguises(secret: str) -> Iterator[bytes]:
-    """The forms in which a secret gets about."""
-    yield secret.encode()
-    yield quote(secret, safe="").encode()
-    yield quote(secret).encode()
-    yield json.dumps(secret)[1:-1].encode()
-    yield secret.encode().hex().encode()
-    for before in range(3):  # where the secret begins in a group of three bytes
-        padded = b"\0" * before + secret.encode()
-        inside = slice(-(-before * 8 // 6), len(padded) * 8 // 6)
-        yield base64.b64encode(padded)[inside]
-        yield base64.urlsafe_b64encode(padded)[inside]
-
-
-def assert_clean(where: str, content: bytes, forms: Sequence[bytes]) -> None:
-    found = [form for form in forms if form in content]
-    assert not found, f"an API key stands in {where}: {found}"
 
 
 def content_of(path: Path) -> bytes:

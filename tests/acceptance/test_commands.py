@@ -17,7 +17,8 @@ import httpx2
 import pytest
 
 from enricher.simulator.settings import DEFAULT_API_KEY
-from tests.acceptance.desk import COMPANIES, KEY, PROGRAM, SAMPLES, Desk, Said, cells, until
+from tests.acceptance.desk import COMPANIES, PROGRAM, SAMPLES, Desk, Said, cells, until
+from tests.support.canary import KEY
 
 ENRICHER = shlex.join(PROGRAM)
 RUN = f"{ENRICHER} run leads.csv --grid {COMPANIES.id} --rate unlimited"
@@ -133,9 +134,8 @@ def test_version_is_one_line(desk: Desk) -> None:
 # --- help -----------------------------------------------------------------------------------------
 
 LATER = (
-    *("--provider", "--endpoint", "--workflow", "--excel-safe", "--require", "--limit", "--where"),
-    *("--encoding", "--delimiter", "--ragged", "--yes", "--max-runs", "--max-credits"),
-    *("--max-failures", "--stop-after", "--max-outage", "--retry-lock"),
+    *("--provider", "--endpoint", "--workflow", "--require", "--limit", "--where"),
+    *("--encoding", "--delimiter", "--ragged", "--yes", "--retry-lock"),
     *("--in-doubt", "--retry-failed", "--refresh-after", "--no-dedupe", "--allow-failures"),
     *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
     *("enricher report", "enricher workspace", "enricher grids", "rotate-key", "enricher mcp"),

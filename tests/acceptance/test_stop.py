@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.desk import COMPANIES, KEY, PROGRAM, Desk, Life, Said, cells, items, until
+from tests.acceptance.desk import COMPANIES, PROGRAM, Desk, Life, Said, cells, items, until
+from tests.support.canary import KEY
 
 RUN = ("run", "leads.csv", "--grid", COMPANIES.id, "-o", "out.csv", "--json")
 TOTAL = 24

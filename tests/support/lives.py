@@ -28,6 +28,7 @@ from enricher.record import Record
 from enricher.schedule import MOST_IN_FLIGHT
 from enricher.simulator import GRIDS, Settings, Workspace
 from enricher.stops import Caps, Stops
+from tests.support.canary import KEY
 from tests.support.network import BASE_URL, SimulatedNetwork
 
 GRID = GRIDS[0]
@@ -39,7 +40,7 @@ class World:
     """A simulated workspace, a network to it, and a checkpoint on disk."""
 
     folder: Path
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = field(default_factory=lambda: Settings(api_key=KEY))
     rate: float = 5.0
     follow: bool = False
     run_timeout: float = 7200.0

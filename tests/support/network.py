@@ -40,7 +40,19 @@ class Canned:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Script = Callable[[Request], Trouble | Canned | None]
+@dataclass(frozen=True)
+class Raw:
+    """Any bytes in place of an answer, after which the server closes or says no more.
+
+    The client finds the connection readable from then on, as it does on a socket when more has come
+    than the one answer, or the end.
+    """
+
+    data: bytes
+    closes: bool = True
+
+
+Script = Callable[[Request], Trouble | Canned | Raw | None]
 """What happens to a request; `None` for nothing out of the ordinary."""
 
 
@@ -80,7 +92,7 @@ class SimulatedNetwork(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def take(self, request: Request) -> Trouble | Canned | None:
+    def take(self, request: Request) -> Trouble | Canned | Raw | None:
         self.arrived.append(Sent(asyncio.get_running_loop().time(), request))
         return self.script(request)
 
@@ -102,6 +114,8 @@ class _Stream(httpcore2.AsyncNetworkStream):
         if data is None:
             self._broken = True
             raise httpcore2.ReadError("connection reset")
+        if not data:
+            self._incoming.put_nowait(b"")  # the end stays the end
         if len(data) > max_bytes:
             self._incoming.put_nowait(data[max_bytes:])
         return data[:max_bytes]
@@ -135,6 +149,11 @@ class _Stream(httpcore2.AsyncNetworkStream):
         await asyncio.sleep(self._network.latency / 2)
         if trouble is Trouble.LOST_BEFORE:
             self._incoming.put_nowait(None)
+            return
+        if isinstance(trouble, Raw):
+            self._broken = True
+            for part in (trouble.data, b"") if trouble.closes else (trouble.data,):
+                self._incoming.put_nowait(part)
             return
         if isinstance(trouble, Canned):
             headers = {"content-type": "application/json", **dict(trouble.headers)}
