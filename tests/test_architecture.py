@@ -89,9 +89,7 @@ TYPE_ONLY = {("api", "polars"): "it hands tables from source to sink and may nam
 WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "time"}
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
-    **dict.fromkeys(
-        ("errors", "model", "record", "verdicts", "cell", "column", "harmless"), DOING
-    ),
+    **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column", "harmless"), DOING),
     **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally", "stops"), DOING),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }

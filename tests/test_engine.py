@@ -304,7 +304,7 @@ def test_after_a_stop_what_is_paid_is_looked_at_before_anything_is_bought(tmp_pa
     virtual.run(world.live(rows, during=stop_soon))
     bought = len(world.workspace.runs)
     first = len(world.network.arrived)
-    virtual.run(world.live(rows))
+    virtual.run(world.live(rows[::-1]))  # so that new ones are read first
     after = [sent.request.method for sent in world.network.arrived[first:]]
     assert after[:bought] == ["GET"] * bought
 

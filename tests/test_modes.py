@@ -150,7 +150,7 @@ def test_what_is_paid_is_looked_at_before_anything_is_bought(tmp_path: Path, mod
     paid = {run.request_id for run in world.workspace.runs}
     before = len(world.network.arrived)
     world.mode = mode
-    assert lived(world, rows)[0] is None
+    assert lived(world, rows[::-1])[0] is None  # so that new ones are read first
     first = [sent.request for sent in world.network.arrived[before:]][: len(paid)]
     assert {request.path.rpartition("/")[2] for request in first} == paid
     assert runs_of(world) == once_each(rows)
@@ -216,6 +216,17 @@ def test_a_run_that_was_handed_over_is_not_looked_at_at_once(tmp_path: Path):
     assert looks.keys() == submitted.keys()
     for times in looks.values():
         assert all(later - sooner >= 2 for sooner, later in itertools.pairwise(times))
+
+
+def test_the_run_timeout_counts_from_the_submission(tmp_path: Path):
+    """Not from the hand-over, two minutes later."""
+    world = world_of(tmp_path, "constant:1000", run_timeout=150.0)
+    rows = companies(1)
+    stop, seconds = lived(world, rows)
+    assert stop is None
+    record = world.record(rows[0])
+    assert (record.state, record.code) == (State.STALLED, "RUN_TIMEOUT")
+    assert 150 < seconds < HOLD + 150
 
 
 @pytest.mark.parametrize(
