@@ -116,7 +116,9 @@ def test_a_summary_in_lines():
         "  time        2 min 5 s",
         "  output      /data/leads.enriched.csv",
         "  checkpoint  /data/leads.enriched.csv.checkpoint.db",
-        "See the doubts with:  enricher status /data/leads.enriched.csv.checkpoint.db",
+        "See the doubts with:  enricher status /data/leads.enriched.csv.checkpoint.db\n"
+        "Send them again with:  enricher resume /data/leads.enriched.csv.checkpoint.db"
+        " --in-doubt retry",
     ]
 
 

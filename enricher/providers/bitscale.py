@@ -153,9 +153,7 @@ class BitScale:
 
     # --- runs --------------------------------------------------------------------------------
 
-    async def submit(
-        self, inputs: Inputs, on_sent: OnSent = unheard, *, hold: bool = False
-    ) -> Reply:
+    async def submit(self, inputs: Inputs, on_sent: OnSent, *, hold: bool = False) -> Reply:
         """`POST /grids/:id/run` (5.5). `mode` is always sent: left out it means sync."""
         body: dict[str, Any] = {"mode": "sync" if hold else "async", "inputs": dict(inputs)}
         if self._asked is not None:
@@ -163,13 +161,9 @@ class BitScale:
         if self._target.source:
             body["source_id"] = self._target.source
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        path, deadline = f"/grids/{self._target.grid}/run", HOLD_DEADLINE if hold else DEADLINE
         return await self._request(
-            "POST",
-            f"/grids/{self._target.grid}/run",
-            _of_submission,
-            on_sent,
-            content=content,
-            deadline=HOLD_DEADLINE if hold else DEADLINE,
+            "POST", path, _of_submission, on_sent, content=content, deadline=deadline
         )
 
     async def look(self, run_id: str, on_sent: OnSent = unheard) -> Reply:
