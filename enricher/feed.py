@@ -128,6 +128,7 @@ class RowFlow:
                 case Ended(RowStatus.FAILED) if fate is not None and record is not None:
                     closed[key] = record.message
                     keys["waiting"].append(key)
+                    keys["refreshing"] += [key] if _has_result(record, self.wanted) else []
                 case Ended(status):
                     ended[status] += 1
                 case UnderWay(stalled, refresh):

@@ -92,7 +92,8 @@ def _fate_of_result(record: Record, wanted: Wanted) -> Fate:
 
 def is_kept_broad(record: Record, wanted: Wanted) -> bool:
     """Whether a result is too old, but holds more output columns than are asked for now."""
-    old = record.has_outputs and record.outputs_at < wanted.refresh_before
+    serves = record.has_outputs and covers(record.outputs_asked, wanted.asked)
+    old = serves and record.outputs_at < wanted.refresh_before
     return old and not covers(wanted.asked, record.outputs_asked)
 
 
@@ -100,7 +101,8 @@ def fate_of_doubt(record: Record | None, wanted: Wanted) -> Fate | None:
     """What is to be done after all other work about what is in doubt; `None` for all else.
 
     A run that the provider does not know any more may be submitted again like one in doubt: an
-    earlier look has not found it. It is done once in a pass.
+    earlier look has not found it. It is done once in a pass, and not for inputs that have a result
+    which nobody wants refreshed.
     """
     if record is None or wanted.in_doubt is InDoubt.HOLD:
         return None
@@ -110,9 +112,11 @@ def fate_of_doubt(record: Record | None, wanted: Wanted) -> Fate | None:
         return None
     if wanted.in_doubt is InDoubt.FAIL:
         return Ended(RowStatus.FAILED) if doubtful else None
-    once = record.tried_in == wanted.this_pass and record.before in _DOUBTFUL
-    closed = record.state is State.FAILED and not wanted.retry_failed
-    if once or closed or record.attempt >= wanted.max_attempts:
+    answered = fate_of(record, wanted) == Ended(RowStatus.COMPLETED)
+    once = _is_tried(record, wanted) and record.before in _DOUBTFUL
+    ended_before = record.ended_at < wanted.pass_began
+    closed = record.state is State.FAILED and not (wanted.retry_failed and ended_before)
+    if answered or once or closed or record.attempt >= wanted.max_attempts:
         return None
     return Buy(record.attempt, Cause.IN_DOUBT)
 
@@ -127,15 +131,15 @@ def _is_tried(record: Record, wanted: Wanted) -> bool:
 def _may_fail_again(record: Record, wanted: Wanted) -> bool:
     """What ended in an earlier pass; a run that may have been paid is a doubt, not a failure."""
     earlier = record.ended_at < wanted.pass_began and not _is_tried(record, wanted)
-    return earlier and record.attempt < wanted.max_attempts and record.code != CLOSED_DOUBT
+    doubtful = record.code in (CLOSED_DOUBT, LOST)
+    return earlier and record.attempt < wanted.max_attempts and not doubtful
 
 
 def outcome_of(record: Record | None, wanted: Wanted) -> Outcome:
     """What the output shows for inputs with this record."""
     fate = fate_of(record, wanted)
     if record and record.has_outputs and covers(record.outputs_asked, wanted.asked):
-        kept = isinstance(fate, Ended) and fate.kept_old
-        return Outcome(RowStatus.COMPLETED, outputs=record.outputs, kept_old=kept)
+        return Outcome(RowStatus.COMPLETED, outputs=record.outputs, kept_old=_keeps_old(fate))
     match fate:
         case Ended(status):
             return Outcome(status, _error(record))
@@ -145,6 +149,16 @@ def outcome_of(record: Record | None, wanted: Wanted) -> Outcome:
             return Outcome(RowStatus.FAILED, _error(record))
         case _:
             return Outcome(RowStatus.PENDING)
+
+
+def _keeps_old(fate: Fate) -> bool:
+    """Whether a refresh brought nothing: it ended without a result, or a look gave it up."""
+    match fate:
+        case Ended(kept_old=kept):
+            return kept
+        case UnderWay(stalled=stalled):
+            return stalled
+    return False
 
 
 def _error(record: Record | None) -> str:

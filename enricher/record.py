@@ -15,7 +15,8 @@ class Record:
     `asked` are the output columns of the newest attempt, `None` for all; `outputs` those of the
     newest *completed* attempt (`None` if there is none), `outputs_asked` what that one asked, and
     `outputs_at` when it ended. `tried_in` is the pass of the newest attempt, `before` the state of
-    the attempt that it superseded. Times in seconds since 1970.
+    the attempt that it superseded (`IN_DOUBT` also if that doubt was closed as failed). Times in
+    seconds since 1970.
     """
 
     state: State

@@ -47,6 +47,8 @@ class Purse:
         self._under_way = 0
         self._ended = 0
         self._completed = 0
+        self._inherited = 0
+        self._inherited_ended = 0
 
     @property
     def spent(self) -> Spent:
@@ -61,6 +63,15 @@ class Purse:
         self._ended += paid
         self._completed += completed
 
+    def inherited(self) -> None:
+        """A run of an earlier invocation is under way, and may not be charged yet."""
+        self._inherited += 1
+
+    def inherited_ended(self) -> None:
+        """It tells nothing of costs: it may have been charged when it was submitted."""
+        self._inherited -= 1
+        self._inherited_ended += 1
+
     def read(self, used: float) -> None:
         """The account has used so many credits in its billing period."""
         old = self._spent
@@ -72,23 +83,31 @@ class Purse:
             highest = max(cost, highest or 0.0) if known else None
         free = old.free + (self._completed if rise == 0 else 0)
         self._spent = Spent(old.credits + rise, used, highest, free)
-        self._ended = self._completed = 0
+        self._ended = self._completed = self._inherited_ended = 0
 
     def allows_one_more(self) -> bool:
         if math.isinf(self._most):
             return True
         highest = self._spent.highest
-        unsettled = self._under_way + self._ended
+        unsettled = self._going_on + self._unread
         if highest is None:
             return unsettled == 0 and self._spent.credits < self._most
         return self._spent.credits + (unsettled + 1) * highest <= self._most
 
     def wants_reading(self) -> bool:
         """Whether the balance may tell something new that matters."""
-        if math.isinf(self._most) or not self._ended:
+        if math.isinf(self._most) or not self._unread:
             return False
-        blocked = not self.allows_one_more() and self._ended >= self._under_way / 4
-        return blocked or self._ended >= READ_EVERY
+        blocked = not self.allows_one_more() and self._unread >= self._going_on / 4
+        return blocked or self._unread >= READ_EVERY
+
+    @property
+    def _going_on(self) -> int:
+        return self._under_way + self._inherited
+
+    @property
+    def _unread(self) -> int:
+        return self._ended + self._inherited_ended
 
 
 class Stops:
@@ -113,6 +132,10 @@ class Stops:
         self._opened += 1
         self.purse.opened()
 
+    def inherited(self) -> None:
+        """A run of an earlier invocation is under way."""
+        self.purse.inherited()
+
     def given_back(self) -> None:
         """It was not sent, or refused unprocessed."""
         self._opened -= 1
@@ -122,23 +145,28 @@ class Stops:
         """A run ended.
 
         Args:
-            paid: whether it may have been paid in this invocation; `None` if it was submitted in
-                an earlier one.
+            paid: whether it may have been paid in this invocation (else the provider refused the
+                submission); `None` if it was submitted in an earlier one.
             failure: its error, `None` if it completed.
         """
         self._ended += 1
-        if paid is not None:
-            self.purse.closed(paid=paid, completed=failure is None)
+        self._opened -= paid is False
+        self._settle(paid, completed=failure is None)
         if failure is not None:
             self._failed += 1
             self._last_failure = failure
-            if self._caps.max_failures.reached(self._failed, self._ended):
-                self._trouble_at = min(self._trouble_at, now)
+        if self._caps.max_failures.reached(self._failed, self._ended):
+            self._trouble_at = min(self._trouble_at, now)
 
     def left(self, *, paid: bool | None) -> None:
         """A run goes on, and is looked at no more in this invocation."""
-        if paid is not None:
-            self.purse.closed(paid=paid)
+        self._settle(paid)
+
+    def _settle(self, paid: bool | None, *, completed: bool = False) -> None:
+        if paid is None:
+            self.purse.inherited_ended()
+        else:
+            self.purse.closed(paid=paid, completed=completed)
 
     def lost(self) -> None:
         """The answer to a submission is lost: it may have been paid."""

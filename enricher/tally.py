@@ -91,7 +91,9 @@ class RowTally:
             if key in self._looked_at:
                 self._waiting[key] += 1
             else:
-                self._counts[self._just_ended.get(key, RowStatus.FAILED)] += 1
+                kept = key in self._refreshing
+                shown = RowStatus.COMPLETED if kept else RowStatus.FAILED
+                self._counts[self._just_ended.get(key, shown)] += 1
 
     def hear(self, event: Event) -> None:
         """Take note of an event that is on disk."""
@@ -104,6 +106,7 @@ class RowTally:
 
     def _end(self, key: bytes, status: RowStatus) -> None:
         if key in self._refreshing:
+            self._refreshing.discard(key)
             status = RowStatus.COMPLETED
         self._just_ended[key] = status
         self._looked_at.discard(key)

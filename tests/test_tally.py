@@ -279,3 +279,11 @@ class Interleavings(RuleBasedStateMachine):
 
 TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+
+
+def test_a_row_whose_refresh_was_given_up_keeps_its_old_result():
+    tally = RowTally(2)
+    batch(tally, stalled=[A], refreshing=[A, B])
+    batch(tally, B)
+    tally.hear(Failed(B, "RUN_FAILED", ""))
+    assert told(tally) == {"completed": 2}

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enricher.api.wiring import Prepared
@@ -133,13 +133,14 @@ class Account:
         )
 
     def _rows(self) -> RowTotals:
-        counts = {str(status): n for status, n in self.tally.counts().items()}
+        counts: Mapping[RowStatus, int] = self.tally.counts()
         if self.written:
-            counts = {str(status): self.written[status] for status in RowStatus}
+            counts = {status: self.written[status] for status in RowStatus}
+        answered = counts[RowStatus.COMPLETED] + counts[RowStatus.FAILED]
         return RowTotals(
             total=self.tally.total,
-            **counts,
-            reused=self.tally.reused,
+            **{str(status): n for status, n in counts.items()},
+            reused=answered - self.tally.paid,
             kept_old=self.written["kept_old"],
         )
 

@@ -58,6 +58,9 @@ from enricher.report.summary import Summary
 BALANCE_PATIENCE = 10.0
 """Seconds to try to learn the balance after the job."""
 
+_NOBODY_ANSWERS = (StopCode.SIGNAL, StopCode.SERVER_GONE, StopCode.KEY_REVOKED)
+"""Stops after which nothing more is asked: nobody waits for the answer, or there would be none."""
+
 SNAPSHOT_INTERVAL = 1.0
 """Seconds between two summaries saved for `status`."""
 
@@ -269,6 +272,7 @@ class Invocation:
     async def _feed(self, journal: Journal, doubts: bool) -> AsyncIterator[Sequence[Item]]:
         batches = self._flow.feed(self._lookup(), doubts=doubts)
         tally = self._account.tally
+        closed: set[bytes] = set()
         while True:
             tally.reading()
             fed = await self._feeder.run(next, batches, None)
@@ -276,8 +280,9 @@ class Invocation:
                 return
             tally.seen(fed.seen)
             self._outgrown = self._outgrown or fed.outgrown
-            for key, reason in fed.closed.items():
-                journal.post(Failed(key, CLOSED_DOUBT, reason))
+            for key in fed.closed.keys() - closed:  # an equal row may have closed it just now
+                journal.post(Failed(key, CLOSED_DOUBT, fed.closed[key]))
+            closed.update(fed.closed)
             yield fed.items
 
     def _keep_spent(self, spent: Spent) -> None:
@@ -308,8 +313,11 @@ class Invocation:
             path = self._job.output if stop is None else self._job.partial
             await self._stored(self._store.claim_output, str(path))
             self._account.written = await self._feeder.run(self._write_output, path)
+            if kept := self._account.written["kept_old"]:
+                self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
         self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
-        await self._gather_evidence()
+        if stop is None or stop.code not in _NOBODY_ANSWERS:
+            await self._gather_evidence()
         exit_code = self._code_of(stop) if stop else self._account.exit_code()
         if stop is None:
             await self._stored(self._store.finish_pass)
@@ -377,5 +385,7 @@ class Invocation:
                 return 128 + stop.signal
             case StopCode.SERVER_GONE | StopCode.MAX_RUNS | StopCode.STOP_AFTER:
                 return 4
+            case StopCode.MAX_CREDITS | StopCode.MAX_FAILURES:
+                return 5
             case _:
                 return 5 if self._reader.pass_has_answers(self._id) else 1

@@ -135,6 +135,7 @@ async def prepared(
         provider = bitscale.BitScale(transport, key, target)
         ask = asker(gate, job.max_outage, counts, warn, job.base_url)
         briefing = await provider.brief(ask)
+        _check_credits(job, briefing)
         mapping = resolve(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional
         )
@@ -175,19 +176,19 @@ def wanted_again(wanted: Wanted) -> list[Any]:
     return [wanted.this_pass, wanted.retry_failed, wanted.refresh_before, wanted.in_doubt]
 
 
-def stops_in(ready: Prepared, this_pass: Pass, began: float) -> Stops:
-    """The caps of this invocation, with what its pass has used.
+def _check_credits(job: Job, briefing: Briefing) -> None:
+    """Raise `UsageError` if credits are capped, and the provider does not tell them."""
+    if job.max_credits is not None and briefing.credits is None:
+        raise UsageError(
+            "--max-credits needs a provider that tells its credits; this one did not.",
+            mend="Cap the submissions instead, with --max-runs.",
+        )
 
-    Raises:
-        UsageError: credits are capped, and the provider does not tell them.
-    """
+
+def stops_in(ready: Prepared, this_pass: Pass, began: float) -> Stops:
+    """The caps of this invocation, with what its pass has used."""
     credits = ready.briefing.credits
     if credits is None:
-        if ready.job.max_credits is not None:
-            raise UsageError(
-                "--max-credits needs a provider that tells its credits; this one did not.",
-                mend="Cap the submissions instead, with --max-runs.",
-            )
         return Stops(caps_of(ready.job), began)
     stops = Stops(caps_of(ready.job), began, this_pass.spent or Spent(used=credits.used))
     stops.purse.read(credits.used)

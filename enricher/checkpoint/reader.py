@@ -204,7 +204,8 @@ class Reader:
         marks = ",".join("?" * len(keys))
         rows = self._all(
             "SELECT i.key, i.state, i.attempt, s.columns, i.code, i.message, rs.columns,"
-            " coalesce(h.ended_at, i.ended_at), i.ended_at, i.pass, p.state,"
+            " coalesce(h.ended_at, i.ended_at), i.ended_at, i.pass,"
+            f" CASE p.code WHEN 'IN_DOUBT' THEN {int(State.IN_DOUBT)} ELSE p.state END,"
             f" {'r.outputs' if outputs else 'NULL'}"
             " FROM items i JOIN column_sets s ON s.id = i.column_set"
             " LEFT JOIN results r ON r.id = i.result"

@@ -113,6 +113,7 @@ class Engine:
     def _recover(self, found: Recovered) -> None:
         submitted_at = self._loop.time() - found.age
         self._schedule.opened(found.key)
+        self._stops.inherited()
         run = Run(found.key, found.run_id, submitted_at, stalled=found.stalled)
         self._schedule.recovered.append(run)
 

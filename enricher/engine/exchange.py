@@ -23,6 +23,7 @@ from enricher.model import (
     Spent,
     Stalled,
     Stop,
+    StopCode,
     Warn,
     Withdrew,
 )
@@ -106,6 +107,7 @@ class Exchange:
             reply = await self._tools.provider.submit(item.inputs, permit.sent, hold=hold)
         except asyncio.CancelledError:
             self._counts.submit += 1
+            self._count_again(item)
             self._close(Doubted(item.key, "stopped before the answer came"))
             raise
         finally:
@@ -136,8 +138,11 @@ class Exchange:
         self._counts.accepted += isinstance(verdict, Accepted | Ends)
         if isinstance(verdict, Accepted | Ends | MaybeSent | Malformed):
             self._paid[item.key] = True
-            self._counts.resubmitted_failed += item.cause is Cause.FAILED
-            self._counts.resubmitted_in_doubt += item.cause is Cause.IN_DOUBT
+            self._count_again(item)
+
+    def _count_again(self, item: Item) -> None:
+        self._counts.resubmitted_failed += item.cause is Cause.FAILED
+        self._counts.resubmitted_in_doubt += item.cause is Cause.IN_DOUBT
 
     async def look(self, run: Run, sent_at: float, permit: Permit) -> None:
         reply = await self._tools.provider.look(run.run_id, permit.sent)
@@ -160,7 +165,7 @@ class Exchange:
             self._schedule.looked(run, ended=ended, on=reaction.event is None, now=now)
             self._choose_mode()
         if reaction.event:
-            self._close(reaction.event)
+            self._close(reaction.event, again=run.stalled)
         self._heed(reaction)
 
     def _choose_mode(self) -> None:
@@ -187,6 +192,13 @@ class Exchange:
             case Alive(credits) if credits is not None:
                 self._tools.stops.purse.read(credits.used)
                 self._tools.spent(self._tools.stops.purse.spent)
+            case Alive() if self._tools.stops.purse.wants_reading():
+                self._stop(
+                    Stop(
+                        StopCode.REFUSED,
+                        "the provider tells its credits no more: --max-credits cannot be kept",
+                    )
+                )
             case verdict if isinstance(verdict, SaidToEveryone):
                 self._heed(said_to_everyone(verdict))
 
@@ -208,27 +220,29 @@ class Exchange:
 
     # --- carrying out a reaction -------------------------------------------------------------
 
-    def _close(self, event: Event | None) -> None:
-        """Write the event that ends an item, or takes it back."""
+    def _close(self, event: Event | None, *, again: bool = False) -> None:
+        """Write what ends an item or takes it back; `again` if an earlier life gave it up."""
         if event is None or isinstance(event, Intended | GotId):
             raise TypeError(f"{event} ends nothing")
         self._journal.post(event)
         self._schedule.closed(event.key)
-        self._tell_stops(event)
+        self._tell_stops(event, again)
 
-    def _tell_stops(self, event: Completed | Failed | Stalled | Doubted | Withdrew) -> None:
+    def _tell_stops(
+        self, event: Completed | Failed | Stalled | Doubted | Withdrew, again: bool
+    ) -> None:
         stops, paid = self._tools.stops, self._paid.pop(event.key, None)
         match event:
             case Withdrew():
                 stops.given_back()
             case Doubted():
                 stops.lost()
-            case Failed(_, code, message):
+            case Stalled() if again:
+                stops.left(paid=paid)
+            case Failed(_, code, message) | Stalled(_, code, message):
                 stops.ended(self._loop.time(), paid=paid, failure=f"{code}: {message}")
             case Completed():
                 stops.ended(self._loop.time(), paid=paid, failure=None)
-            case Stalled():
-                stops.left(paid=paid)
 
     def _wait_of(self, again: Again, faults: int) -> float:
         self._counts.retried += 1

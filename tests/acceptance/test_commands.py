@@ -135,8 +135,8 @@ def test_version_is_one_line(desk: Desk) -> None:
 
 LATER = (
     *("--provider", "--endpoint", "--workflow", "--require", "--limit", "--where"),
-    *("--encoding", "--delimiter", "--ragged", "--yes", "--retry-lock"),
-    *("--in-doubt", "--retry-failed", "--refresh-after", "--no-dedupe", "--allow-failures"),
+    *("--encoding", "--delimiter", "--ragged", "--yes", "--retry-lock", "--no-dedupe"),
+    *("--allow-failures",),
     *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
     *("enricher report", "enricher workspace", "enricher grids", "rotate-key", "enricher mcp"),
     *("8bitedge", ".xlsx", ".ndjson", ".tsv", "job.toml"),
@@ -154,7 +154,7 @@ def test_help_shows_what_there_is_and_nothing_that_is_to_come(shared_desk: Desk,
         assert re.findall(r"^  (\w+)  ", text.split("Commands:")[1], re.MULTILINE) == [*COMMANDS]
 
 
-@pytest.mark.parametrize("option", ["--limit=5", "--max-runs=1", "--in-doubt=retry", "--yes"])
+@pytest.mark.parametrize("option", ["--limit=5", "--where=1", "--no-dedupe", "--yes"])
 def test_what_is_to_come_is_refused_and_not_ignored(shared_desk: Desk, option) -> None:
     said = shared_desk.do("run", "leads.csv", "--grid", COMPANIES.id, option, exits=2)
     assert f"No such option '{option.partition('=')[0]}'" in said.err

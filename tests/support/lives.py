@@ -16,6 +16,7 @@ from enricher.model import (
     Mode,
     Recovered,
     RequestCounts,
+    Spent,
     State,
     Stop,
 )
@@ -26,7 +27,7 @@ from enricher.providers.transport import Transport
 from enricher.reactions import Refusals
 from enricher.record import Record
 from enricher.schedule import MOST_IN_FLIGHT
-from enricher.simulator import GRIDS, Settings, Workspace
+from enricher.simulator import GRIDS, Settings, Workspace, bodies
 from enricher.stops import Caps, Stops
 from tests.support.canary import KEY
 from tests.support.network import BASE_URL, SimulatedNetwork
@@ -51,6 +52,7 @@ class World:
     key_file: Path | None = None
     caps: Caps = field(default_factory=Caps)
     warnings: list[str] = field(default_factory=list)
+    spent: Spent | None = None
 
     def __post_init__(self) -> None:
         self.workspace = Workspace(self.settings, BASE_URL)
@@ -84,7 +86,8 @@ class World:
                 counts=self.counts,
                 run_timeout=self.run_timeout,
                 warn=self.warnings.append,
-                stops=Stops(self.caps, asyncio.get_running_loop().time()),
+                stops=self._stops(),
+                spent=self._keep_spent,
                 mode=self.mode,
                 most_in_flight=self.most_in_flight,
             )
@@ -99,6 +102,22 @@ class World:
                 await transport.aclose()
                 reader.close()
                 store.close()
+
+    @property
+    def used(self) -> float:
+        """The credits that the workspace has used by now."""
+        credits: Any = bodies.workspace(self.settings, len(self.workspace.runs))["credits"]
+        return float(credits["used"])
+
+    def _stops(self) -> Stops:
+        spent = self.spent or Spent(used=self.used)
+        stops = Stops(self.caps, asyncio.get_running_loop().time(), spent)
+        stops.purse.read(self.used)
+        self._keep_spent(stops.purse.spent)
+        return stops
+
+    def _keep_spent(self, spent: Spent) -> None:
+        self.spent = spent
 
     def _recovered(self, reader: Reader) -> list[Recovered]:
         now = 1e9 + asyncio.get_running_loop().time()
