@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 300
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check format lock clean
+.PHONY: help demo install test simulate check format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1:\2/p' Makefile | \
@@ -24,6 +25,9 @@ install: $(VENV)/.dev ## .venv with enricher, its extras and the tools; then .ve
 
 test: $(VENV)/.dev ## the test suite; ARGS="-k word -x" goes to pytest, ARGS="-n 2" uses two cores
 	$(BIN)/python -m pytest $(ARGS)
+
+simulate: $(VENV)/.dev ## disasters in virtual time: SEEDS=300; ARGS="--seed 17 -v" repeats one
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs 2 $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, strict types, import directions, docs against --help
 	$(BIN)/ruff format --check .

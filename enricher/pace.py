@@ -61,6 +61,9 @@ class Permits(Protocol):
 class Permit(Protocol):
     """Permission for one request."""
 
+    @property
+    def was_sent(self) -> bool: ...
+
     def sent(self) -> None:
         """The request leaves now."""
 
@@ -233,8 +236,10 @@ class GatePermit:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self.was_sent = False
 
     def sent(self) -> None:
+        self.was_sent = True
         self._gate.settle(self, sent=True)
 
     def close(self) -> None:

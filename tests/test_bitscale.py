@@ -242,7 +242,7 @@ ODD: list = [None, [], "text", 7, {}, 1.5, True, [[]], 10**400]
 def test_metadata_that_is_not_as_documented_does_no_harm(odd):
     def script(request):
         if request.path == "/workspace":
-            return canned(200, {"id": None, "credits": odd})
+            return canned(200, {"id": "ws-1", "credits": odd})
         if request.path.endswith("/curl"):
             return canned(200, {"request_body": {"inputs": odd} if odd != [] else odd})
         columns = [odd, {"id": "c1", "type": "formula", "name": odd}, {"type": "merge"}]
@@ -252,7 +252,7 @@ def test_metadata_that_is_not_as_documented_does_no_harm(odd):
     world = World()
     world.network.script = script
     briefing = world.briefing()
-    assert (briefing.account, briefing.title, briefing.labels) == ("", "", ())
+    assert (briefing.account, briefing.title, briefing.labels) == ("ws-1", "", ())
     assert (briefing.credits, briefing.remarks) == (None, ())
     assert [output.id for output in briefing.outputs] == ["c1"]
     assert all(isinstance(output.name, str) for output in briefing.outputs)

@@ -456,3 +456,37 @@ def test_an_id_that_is_no_id_is_never_part_of_an_address(tmp_path: Path, id_):
     virtual.run(world.live(rows))
     assert world.record(rows[0]).state is State.IN_DOUBT
     assert all(sent.request.path.startswith("/grids/") for sent in world.network.arrived)
+
+
+def test_a_run_with_an_equal_row_behind_it_is_waited_for(tmp_path: Path):
+    world = World(tmp_path, Settings(duration=parse_duration("constant:9")))
+    rows = companies(10)
+    again = rows[-1]  # in the next batch, while its run has only begun
+    assert virtual.run(world.live([*rows, again])) is None
+    assert max(runs_of(world).values()) == 1
+    assert [record.state for record in world.records(rows)] == [State.COMPLETED] * 10
+
+
+def test_a_server_that_hangs_costs_a_handful_of_doubts(tmp_path: Path):
+    world = World(tmp_path, patience=200)
+    world.network.script = lambda _: Trouble.HANG
+    rows = companies(100)
+    assert virtual.run(world.live(rows)).code is StopCode.SERVER_GONE
+    states = [record.state for record in world.records(rows) if record]
+    assert states == [State.IN_DOUBT] * len(states)
+    assert len(states) <= 10
+
+
+def test_stopped_twice_what_never_left_is_not_in_doubt(tmp_path: Path):
+    world = World(tmp_path)
+    world.network.latency = 20.0  # most of it to be connected
+    rows = companies(3)
+
+    def during(engine):
+        for at in (5.0, 5.5):
+            stop = Stop(StopCode.SIGNAL, "SIGINT", 2)
+            asyncio.get_running_loop().call_later(at, engine.stop, stop)
+
+    virtual.run(world.live(rows, during=during))
+    assert world.network.arrived == []
+    assert world.records(rows) == [None] * 3

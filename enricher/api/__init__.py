@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from enricher.api.hooks import Hooks
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of
-from enricher.api.running import Hooks, run_job
+from enricher.api.running import run_job
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate

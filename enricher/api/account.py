@@ -1,10 +1,9 @@
 """What one invocation can tell of itself, at any moment: counts, time, and what is left."""
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from enricher.api.outside import Moment, Outside
 from enricher.api.wiring import Prepared
 from enricher.engine import Engine
 from enricher.model import RowStatus, Stop
@@ -22,18 +21,6 @@ from enricher.report.summary import (
 from enricher.tally import RowTally
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A moment by the wall clock, and by the one that never jumps."""
-
-    wall: float
-    steady: float
-
-    @classmethod
-    def now(cls) -> "Moment":
-        return cls(time.time(), time.monotonic())
-
-
 class Account:
     """Counts of one invocation.
 
@@ -44,10 +31,11 @@ class Account:
         credits_after: the balance after the job, if it could be asked for.
     """
 
-    def __init__(self, ready: Prepared, job_id: str, started: Moment) -> None:
+    def __init__(self, ready: Prepared, job_id: str, started: Moment, outside: Outside) -> None:
         self._ready = ready
         self._id = job_id
         self._started = started
+        self._outside = outside
         self._new_runs = 0
         self.tally = RowTally(0)
         self.engine: Engine | None = None
@@ -95,6 +83,7 @@ class Account:
         reason: str | None = None,
         error: ErrorTold | None = None,
     ) -> Summary:
+        now = self._outside.now()
         job, counts = self._ready.job, self._ready.counts
         credits = self._ready.briefing.credits
         return Summary(
@@ -110,8 +99,8 @@ class Account:
             output=str(job.output),
             checkpoint=str(job.checkpoint),
             started_at=utc(self._started.wall),
-            updated_at=utc(time.time()),
-            seconds=round(time.monotonic() - self._started.steady, 1),
+            updated_at=utc(now.wall),
+            seconds=round(now.steady - self._started.steady, 1),
             eta_seconds=eta_seconds,
             rows=self._rows(),
             runs=RunTotals(

@@ -1,19 +1,20 @@
 """`run` and `resume`: one invocation of a job, from the lock to the output."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from enricher import sink
-from enricher.api.account import Account, Moment
+from enricher.api.account import Account
 from enricher.api.feeder import Feeder
+from enricher.api.hooks import Hooks
+from enricher.api.outside import REAL, Moment, Outside
 from enricher.api.wiring import (
     Prepared,
     is_begun,
@@ -44,7 +45,6 @@ from enricher.model import (
     State,
     Stop,
     StopCode,
-    Warn,
 )
 from enricher.pace import Breaker
 from enricher.plan import CLOSED_DOUBT, Census
@@ -65,39 +65,32 @@ SNAPSHOT_INTERVAL = 1.0
 """Seconds between two summaries saved for `status`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What a door wants to hear of a running job.
-
-    `warn` gets one line for a person; `progress` the summary of this moment, every second; `ready`
-    gets a function that stops the job, once there is something to stop.
-    """
-
-    warn: Warn = lambda _: None
-    progress: Callable[[Summary], None] = lambda _: None
-    ready: Callable[[Callable[[Stop], None]], None] = lambda _: None
-
-
-async def run_job(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
+async def run_job(
+    job: Job,
+    environ: Mapping[str, str],
+    hooks: Hooks,
+    job_id: str,
+    outside: Outside = REAL,
+) -> Summary:
     """Enrich `job.input`, or go on with it; see `api.run`.
 
     A new checkpoint and its lock are made when nothing but the provider can be in the way any more:
     a mistake leaves no files behind.
     """
-    started = Moment.now()
+    started = outside.now()
     table = open_input(job)
     with ExitStack() as held:
         known = is_begun(job.checkpoint)
         if known:
             held.enter_context(hold(job.checkpoint))
         _check_replaceable(job, known)
-        async with prepared(job, table, environ, hooks.warn) as ready:
+        async with prepared(job, table, environ, hooks.warn, outside.network) as ready:
             feeder = held.enter_context(Feeder())
             census = None
             if not known:
                 census = await feeder.run(ready.flow.census, feeder.checked(nothing_known))
                 held.enter_context(hold(job.checkpoint))
-            with Invocation(ready, hooks, job_id, started, feeder) as invocation:
+            with Invocation(ready, hooks, job_id, started, feeder, outside) as invocation:
                 return await invocation.run(census)
 
 
@@ -122,19 +115,26 @@ class Invocation:
     """One life of a job; a context manager that closes its checkpoint."""
 
     def __init__(
-        self, ready: Prepared, hooks: Hooks, job_id: str, started: Moment, feeder: Feeder
+        self,
+        ready: Prepared,
+        hooks: Hooks,
+        job_id: str,
+        started: Moment,
+        feeder: Feeder,
+        outside: Outside,
     ) -> None:
         self._ready = ready
         self._job = ready.job
         self._hooks = hooks
         self._id = job_id
         self._started = started
-        self._store = Store.open(self._job.checkpoint)
+        self._outside = outside
+        self._store = Store.open(self._job.checkpoint, outside.clock)
         self._reader = Reader(self._job.checkpoint)
         self._feeder = feeder
         self._feeder_reader = Reader(self._job.checkpoint)
         self._writer = ThreadPoolExecutor(1, "checkpoint")
-        self._account = Account(ready, job_id, started)
+        self._account = Account(ready, job_id, started, outside)
         self._outgrown = False
         self._asked_to_stop: Stop | None = None
 
@@ -229,7 +229,7 @@ class Invocation:
         return census
 
     def _recovered(self) -> list[Recovered]:
-        now = time.time()
+        now = self._outside.clock()
         return [
             Recovered(
                 found.key,

@@ -25,7 +25,7 @@ from enricher.preflight import asker
 from enricher.providers import bitscale
 from enricher.providers.base import Briefing, Provider
 from enricher.providers.keys import ApiKey
-from enricher.providers.transport import Transport
+from enricher.providers.transport import NetworkBackend, Transport
 from enricher.record import InDoubt, Record, Wanted
 from enricher.schedule import MOST_IN_FLIGHT
 from enricher.source import Table
@@ -120,7 +120,11 @@ def check_output(output: Path, input_path: Path) -> None:
 
 @asynccontextmanager
 async def prepared(
-    job: Job, table: Table, environ: Mapping[str, str], warn: Warn
+    job: Job,
+    table: Table,
+    environ: Mapping[str, str],
+    warn: Warn,
+    network: NetworkBackend | None = None,
 ) -> AsyncIterator[Prepared]:
     """Ask everything that is free, and map the columns; close the connections at the end.
 
@@ -131,7 +135,7 @@ async def prepared(
     target = bitscale.Target(job.grid, job.source_id, job.output_columns)
     counts = RequestCounts()
     gate = _gate(job, warn)
-    async with Transport(job.base_url) as transport:
+    async with Transport(job.base_url, network=network) as transport:
         provider = bitscale.BitScale(transport, key, target)
         ask = asker(gate, job.max_outage, counts, warn, job.base_url)
         briefing = await provider.brief(ask)

@@ -106,14 +106,16 @@ class Exchange:
         try:
             reply = await self._tools.provider.submit(item.inputs, permit.sent, hold=hold)
         except asyncio.CancelledError:
-            self._counts.submit += 1
-            self._count_again(item)
-            self._close(Doubted(item.key, "stopped before the answer came"))
+            self._counts.submit += permit.was_sent
+            if permit.was_sent:
+                self._count_again(item)
+            doubted = Doubted(item.key, "stopped before the answer came")
+            self._close(doubted if permit.was_sent else Withdrew(item.key))
             raise
         finally:
             permit.close()
         now = self._loop.time()
-        self._schedule.answered(item.key, now)
+        self._schedule.answered(item.key, now, usable=not isinstance(reply.verdict, Faults))
         self._learn("submit", reply, sent_at)
         self._count(item, reply)
         reaction = after_submission(item.key, reply.verdict, self._tools.refusals)

@@ -5,22 +5,29 @@ errors are told by their `code` where it is known and by the HTTP status where i
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from enricher.errors import ProviderRefused
-from enricher.harmless import printable
-from enricher.model import Credits, Inputs, Json, OnSent, OutputColumn, unheard
+from enricher.model import Credits, Inputs, Json, OnSent, unheard
 from enricher.providers.base import (
     Ask,
     Briefing,
     message_of,
-    objects_in,
     parsed_error,
     text_in,
+)
+from enricher.providers.bitscale_facts import (
+    SAFE_ID,
+    check_source,
+    credits_of,
+    labels_of,
+    outputs_of,
+    remarks_of,
+    resolve,
+    rows_of,
+    safe,
 )
 from enricher.providers.keys import ApiKey, blackened
 from enricher.providers.rate import rate_signal
@@ -65,12 +72,6 @@ STOPPING_CODES: Mapping[str, str] = {
 """Errors that every run of the grid would meet (section 7), whatever status they come with, and
 their mends."""
 
-_RUNNABLE = frozenset({"enrichment", "formula", "merge"})
-_API_SOURCE = "api"
-"""The type of source that runs can be sent to; others are imports and the like (5.3)."""
-
-_SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
-"""An id that may be part of an address; dots alone would lead to another one."""
 
 _MOST_OUTPUTS = 1000
 """Outputs of one run; beyond, it is no answer of a grid, and each would be a column."""
@@ -108,18 +109,18 @@ class BitScale:
         Fewer outputs may need fewer inputs. All that the file can feed are sent all the same: the
         content stays the same, and with it the key under which a result is found.
         """
-        grid_path = f"/grids/{_safe(self._target.grid, 'grid')}"
-        workspace = await ask(partial(self._fetch, "/workspace"))
-        grid = await ask(partial(self._fetch, grid_path))
-        announced = _outputs_of(grid)
-        self._asked = _resolve(self._target.output_columns, announced)
-        labels = _labels_of(await ask(partial(self._fetch, f"{grid_path}/curl")))
+        grid_path = f"/grids/{safe(self._target.grid, 'grid')}"
+        workspace = await ask(partial(self._fetch, "/workspace", "id"))
+        grid = await ask(partial(self._fetch, grid_path, "columns"))
+        announced = outputs_of(grid)
+        self._asked = resolve(self._target.output_columns, announced)
+        fetch_contract = partial(self._fetch, f"{grid_path}/curl", "request_body")
+        labels = labels_of(await ask(fetch_contract))
         needed = labels
         if self._asked:
             params = {"output_columns": ",".join(self._asked)}
-            contract = await ask(partial(self._fetch, f"{grid_path}/curl", params=params))
-            needed = _labels_of(contract)
-        _check_source(self._target.source, grid)
+            needed = labels_of(await ask(partial(fetch_contract, params=params)))
+        check_source(self._target.source, grid)
         return Briefing(
             account=text_in(workspace, "id"),
             labels=labels or needed,
@@ -127,29 +128,34 @@ class BitScale:
             outputs=tuple(o for o in announced if self._asked is None or o.id in self._asked),
             asked=self._asked,
             title=text_in(grid, "name"),
-            credits=_credits_of(workspace),
-            remarks=_remarks_of(grid),
-            rows=_rows_of(grid),
+            credits=credits_of(workspace),
+            remarks=remarks_of(grid),
+            rows=rows_of(grid),
         )
 
     async def balance(self, ask: Ask) -> Credits | None:
-        return _credits_of(await ask(partial(self._fetch, "/workspace")))
+        return credits_of(await ask(partial(self._fetch, "/workspace", "id")))
 
     async def rows(self, ask: Ask) -> int | None:
-        return _rows_of(await ask(partial(self._fetch, f"/grids/{self._target.grid}")))
+        return rows_of(await ask(partial(self._fetch, f"/grids/{self._target.grid}", "columns")))
 
     async def probe(self, on_sent: OnSent = unheard) -> Reply:
         """`GET /workspace` (5.1): the cheapest request that needs the key."""
-        reply = await self._fetch("/workspace", on_sent)
+        reply = await self._fetch("/workspace", "id", on_sent)
         match reply.verdict:
             case Facts(data):
-                return replace(reply, verdict=Alive(_credits_of(data)))
+                return replace(reply, verdict=Alive(credits_of(data)))
         return reply
 
     async def _fetch(
-        self, path: str, on_sent: OnSent, params: Mapping[str, str] | None = None
+        self, path: str, named: str, on_sent: OnSent, params: Mapping[str, str] | None = None
     ) -> Reply:
-        return await self._request("GET", path, _facts, on_sent, params=params)
+        """An object without the field `named` is not the documented one.
+
+        To take one for an answer could cost money: without the workspace's id, every content key
+        would be another one, and everything would be bought again.
+        """
+        return await self._request("GET", path, partial(_facts, named), on_sent, params=params)
 
     # --- runs --------------------------------------------------------------------------------
 
@@ -168,7 +174,7 @@ class BitScale:
 
     async def look(self, run_id: str, on_sent: OnSent = unheard) -> Reply:
         """`GET /run/status/:id` (5.6). Built from our own base: a `poll_url` is never followed."""
-        if not _SAFE_ID.fullmatch(run_id):  # from a checkpoint that somebody else wrote
+        if not SAFE_ID.fullmatch(run_id):  # from a checkpoint that somebody else wrote
             return Reply(
                 RowRejected("REQUEST_NOT_FOUND", "what is stored is not the form of an id")
             )
@@ -242,11 +248,13 @@ def _of_any(answer: Answer, body: Json) -> Verdict | None:
     return None
 
 
-def _facts(answer: Answer, body: Json) -> Verdict:
+def _facts(named: str, answer: Answer, body: Json) -> Verdict:
     if answer.status >= 400:
         return _stop(answer, body)
-    if not isinstance(body, dict):
-        return body if isinstance(body, Malformed) else Malformed("the answer is not an object")
+    if isinstance(body, Malformed):
+        return body
+    if not isinstance(body, dict) or body.get(named) in (None, ""):
+        return Malformed(f"the answer is no object with a field {named!r}")
     return Facts(body)
 
 
@@ -262,7 +270,7 @@ def _of_submission(answer: Answer, body: Json) -> Verdict:
     run_id = body.get("request_id") if isinstance(body, dict) else None
     if not isinstance(verdict, StillRunning):
         return verdict
-    if isinstance(run_id, str) and _SAFE_ID.fullmatch(run_id):
+    if isinstance(run_id, str) and SAFE_ID.fullmatch(run_id):
         return Accepted(run_id)
     return Malformed("the answer has no usable request_id")
 
@@ -307,93 +315,3 @@ def _done(outputs: Json) -> Verdict:
 def _stop(answer: Answer, body: Json) -> JobStops:
     code, message = parsed_error(body)
     return JobStops(code or f"HTTP_{answer.status}", message or "the server refused the request")
-
-
-# --- what the metadata says -----------------------------------------------------------------
-
-
-def _outputs_of(grid: Mapping[str, Any]) -> tuple[OutputColumn, ...]:
-    return tuple(
-        OutputColumn(column["id"], text_in(column, "name") or column["id"])
-        for column in objects_in(grid.get("columns"))
-        if isinstance(column.get("id"), str) and str(column.get("type")) in _RUNNABLE
-    )
-
-
-def _resolve(wanted: Sequence[str], announced: Sequence[OutputColumn]) -> tuple[str, ...] | None:
-    """Ids of the wanted outputs (names or ids), in the grid's own order; `None` for all.
-
-    Raises:
-        ProviderRefused: one is no output of the grid, or a name that two outputs share.
-    """
-    if not wanted:
-        return None
-    chosen: set[str] = set()
-    for word in wanted:
-        ids = [o.id for o in announced if o.id == word] or [
-            o.id for o in announced if o.name == word
-        ]
-        if len(ids) != 1:
-            listing = "\n".join(f"  {printable(o.name)}  ({printable(o.id)})" for o in announced)
-            problem = "is no output of the grid" if not ids else "names several outputs"
-            raise ProviderRefused(
-                f"--output-column {word!r} {problem}. It has:\n{listing}",
-                mend="Name one of these, by its id if two share a name.",
-                code="INVALID_OUTPUT_COLUMN",
-            )
-        chosen.add(ids[0])
-    return tuple(o.id for o in announced if o.id in chosen)
-
-
-def _labels_of(contract: Mapping[str, Any]) -> tuple[str, ...]:
-    body = contract.get("request_body")
-    inputs = body.get("inputs") if isinstance(body, dict) else None
-    return tuple(inputs) if isinstance(inputs, dict) else ()
-
-
-def _check_source(source: str, grid: Mapping[str, Any]) -> None:
-    listed = objects_in(grid.get("sources"))
-    sources = [s for s in listed if s.get("type", _API_SOURCE) == _API_SOURCE]
-    if source and source not in [s.get("id") for s in sources]:
-        words = (f"{s.get('id')}  {s.get('display_name')}" for s in sources)
-        listing = "\n".join(f"  {printable(line)}" for line in words)
-        raise ProviderRefused(
-            f"--source-id {source!r} is no source of this grid for runs. It has:\n{listing}",
-            mend="Name one of these, or leave the option out for the first.",
-            code="INVALID_SOURCE",
-        )
-
-
-def _credits_of(workspace: Mapping[str, Any]) -> Credits | None:
-    credits = workspace.get("credits")
-    if not isinstance(credits, dict):
-        return None
-    amounts: list[Any] = [credits.get("remaining"), credits.get("used")]
-    if all(type(amount) in (int, float) and abs(amount) < 1e15 for amount in amounts):
-        return Credits(*amounts)
-    return None
-
-
-def _rows_of(grid: Mapping[str, Any]) -> int | None:
-    rows = grid.get("row_count")
-    return rows if isinstance(rows, int) and not isinstance(rows, bool) else None
-
-
-def _remarks_of(grid: Mapping[str, Any]) -> tuple[str, ...]:
-    settings = grid.get("settings")
-    if isinstance(settings, dict) and settings.get("auto_dedupe"):
-        return (
-            "The grid removes duplicate rows by itself (auto_dedupe): a run submitted twice may"
-            " leave one row there, and may still be charged twice.",
-        )
-    return ()
-
-
-def _safe(id_: str, what: str) -> str:
-    if not _SAFE_ID.fullmatch(id_):
-        raise ProviderRefused(
-            f"--{what} {id_!r} is not the form of an id.",
-            mend="Copy it from the address of the grid: app.bitscale.ai/grid/ID.",
-            code="GRID_NOT_FOUND",
-        )
-    return id_

@@ -25,6 +25,8 @@ from enricher.model import Json, OnSent, unheard
 from enricher.providers.connections import Connections
 from enricher.verdicts import Malformed, MaybeSent, NotSent
 
+NetworkBackend = httpcore2.AsyncNetworkBackend
+
 LARGEST_ANSWER = 8 * 1024 * 1024
 """Bytes after decoding; more than that is no answer of these APIs."""
 
@@ -98,7 +100,7 @@ class Transport:
         base_url: str,
         *,
         connections: int = 1000,
-        network: httpcore2.AsyncNetworkBackend | None = None,
+        network: NetworkBackend | None = None,
     ) -> None:
         base = httpx2.URL(base_url)
         self._connections = Connections(base, connections, network)

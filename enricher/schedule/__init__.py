@@ -8,7 +8,7 @@ clock. The engine acts on what it returns.
 
 import math
 import statistics
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from enricher.model import Item
@@ -66,7 +66,7 @@ class Schedule:
     prepared: deque[Item] = field(default_factory=deque)
     one_at_a_time: bool = False
     _looks: Looks = field(default_factory=Looks)
-    _open: set[bytes] = field(default_factory=set)
+    _open: Counter[bytes] = field(default_factory=Counter)
     _unanswered: dict[bytes, float] = field(default_factory=dict)
     _answer_times: deque[float] = field(
         default_factory=lambda: deque([_FIRST_ANSWER_TIME], maxlen=_ANSWERS_REMEMBERED)
@@ -109,19 +109,30 @@ class Schedule:
     # --- what happened -----------------------------------------------------------------------
 
     def opened(self, key: bytes) -> None:
-        """An item is being prepared, or a run of an earlier life was found."""
-        self._open.add(key)
+        """An item is being prepared, or a run of an earlier life was found.
+
+        Equal rows are prepared one by one, and all but the first are closed at once.
+        """
+        self._open[key] += 1
 
     def closed(self, key: bytes) -> None:
         """The item has ended, or was taken back."""
-        self._open.discard(key)
+        self._open[key] -= 1
+        if self._open[key] <= 0:
+            del self._open[key]
 
     def sent(self, key: bytes, now: float) -> None:
         self._unanswered[key] = now
 
-    def answered(self, key: bytes, now: float) -> None:
-        """The submission of `key` is over; a failure is over too."""
-        self._answer_times.append(now - self._unanswered.pop(key))
+    def answered(self, key: bytes, now: float, *, usable: bool = True) -> None:
+        """The submission of `key` is over.
+
+        Only a usable answer tells how long answers take: a hanging server, learnt from, would be
+        trusted with ever more submissions.
+        """
+        seconds = now - self._unanswered.pop(key)
+        if usable:
+            self._answer_times.append(seconds)
 
     def held(self, seconds: float) -> None:
         """A held submission brought its result after so long."""

@@ -7,7 +7,7 @@ server fail in ways that the client cannot tell apart from real ones.
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -26,6 +26,7 @@ class Trouble(enum.Enum):
 
     NO_CONNECTION = "the connection is refused"
     LOST_BEFORE = "the connection breaks before the server has the request"
+    SWALLOWED = "the request never arrives, and nobody says so"
     LOST_AFTER = "the server works the request off, and the connection breaks before its answer"
     CUT = "the connection breaks in the middle of the answer"
     HANG = "the server works the request off and never answers"
@@ -52,8 +53,17 @@ class Raw:
     closes: bool = True
 
 
-Script = Callable[[Request], Trouble | Canned | Raw | None]
+@dataclass(frozen=True)
+class Altered:
+    """The server works the request off, and its answer is changed on the way."""
+
+    change: Callable[[Response], Response]
+
+
+Happening = Trouble | Canned | Raw | Altered | None
 """What happens to a request; `None` for nothing out of the ordinary."""
+
+Script = Callable[[Request], Happening]
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class SimulatedNetwork(httpcore2.AsyncNetworkBackend):
         self.script = script
         self.refuse_connections = False
         self.arrived: list[Sent] = []
+        self.answering: set[asyncio.Task[None]] = set()
 
     async def connect_tcp(
         self,
@@ -84,7 +95,7 @@ class SimulatedNetwork(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        await asyncio.sleep(self.latency / 2)
+        await asyncio.sleep(self.one_way())
         if self.refuse_connections:
             raise httpcore2.ConnectError("connection refused")
         return _Stream(self)
@@ -92,9 +103,23 @@ class SimulatedNetwork(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def take(self, request: Request) -> Trouble | Canned | Raw | None:
+    def one_way(self) -> float:
+        """Seconds for bytes to get to the other side."""
+        return self.latency / 2
+
+    def take(self, request: Request) -> Happening:
+        """A request has left the client; what will happen to it?"""
         self.arrived.append(Sent(asyncio.get_running_loop().time(), request))
         return self.script(request)
+
+    def answered(self, request: Request, response: Response, *, whole: bool) -> None:
+        """The client has this answer, or the first part of it."""
+
+    def begin(self, answer: Coroutine[Any, Any, None]) -> None:
+        """The server is at work; the client's end changes nothing about that."""
+        task = asyncio.get_running_loop().create_task(answer)
+        self.answering.add(task)
+        task.add_done_callback(self.answering.discard)
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
@@ -107,7 +132,6 @@ class _Stream(httpcore2.AsyncNetworkStream):
         self._broken = False
         self._head: h11.Request | None = None
         self._body = b""
-        self._answering: set[asyncio.Task[None]] = set()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = await self._incoming.get()
@@ -133,9 +157,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
                 self._body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage) and self._head is not None:
                 request = _request(self._head, self._body)
-                task = asyncio.get_running_loop().create_task(self._answer(request))
-                self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
+                self._network.begin(self._answer(request, self._network.take(request)))
 
     async def aclose(self) -> None:
         """The client leaves; what it asked for goes on at the server."""
@@ -144,31 +166,35 @@ class _Stream(httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         return self._broken if info == "is_readable" else None
 
-    async def _answer(self, request: Request) -> None:
-        trouble = self._network.take(request)
-        await asyncio.sleep(self._network.latency / 2)
-        if trouble is Trouble.LOST_BEFORE:
+    async def _answer(self, request: Request, happening: Happening) -> None:
+        await asyncio.sleep(self._network.one_way())
+        if happening is Trouble.LOST_BEFORE:
             self._incoming.put_nowait(None)
+        if happening in (Trouble.LOST_BEFORE, Trouble.SWALLOWED):
             return
-        if isinstance(trouble, Raw):
+        if isinstance(happening, Raw):
             self._broken = True
-            for part in (trouble.data, b"") if trouble.closes else (trouble.data,):
+            for part in (happening.data, b"") if happening.closes else (happening.data,):
                 self._incoming.put_nowait(part)
             return
-        if isinstance(trouble, Canned):
-            headers = {"content-type": "application/json", **dict(trouble.headers)}
-            response = Response(trouble.status, headers, trouble.body)
+        if isinstance(happening, Canned):
+            headers = {"content-type": "application/json", **dict(happening.headers)}
+            response = Response(happening.status, headers, happening.body)
         else:
             response = await self._worked_off(request)
-        await asyncio.sleep(self._network.latency / 2)
-        if trouble is Trouble.LOST_AFTER:
+        if isinstance(happening, Altered):
+            response = happening.change(response)
+        await asyncio.sleep(self._network.one_way())
+        if happening is Trouble.LOST_AFTER:
             self._incoming.put_nowait(None)
-        elif trouble is Trouble.CUT:
+        elif happening is Trouble.CUT:
             self._incoming.put_nowait(self._bytes(response)[:-5])
             self._incoming.put_nowait(None)
-        elif trouble is not Trouble.HANG:
+        elif happening is not Trouble.HANG:
             self._incoming.put_nowait(self._bytes(response))
             self._server.start_next_cycle()
+        if happening not in (Trouble.LOST_AFTER, Trouble.HANG):
+            self._network.answered(request, response, whole=happening is not Trouble.CUT)
 
     async def _worked_off(self, request: Request) -> Response:
         loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ class _NoSelector(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.tick = TICK
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -33,7 +34,7 @@ class _NoSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
             raise RuntimeError("everything waits, and nothing will ever happen")
-        self.now += max(timeout, TICK)
+        self.now += max(timeout, self.tick)
         return []
 
 

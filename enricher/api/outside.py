@@ -1,0 +1,36 @@
+"""What a job meets of the world around it. A simulation gives it another one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from enricher.providers.transport import NetworkBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by the wall clock, and by the one that never jumps."""
+
+    wall: float
+    steady: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The real world, unless told otherwise.
+
+    Attributes:
+        clock: the wall clock, in seconds since 1970.
+        network: what stands below HTTP; `None` for sockets.
+    """
+
+    clock: Callable[[], float] = time.time
+    network: NetworkBackend | None = None
+
+    def now(self) -> Moment:
+        """This moment; the event loop must be running."""
+        return Moment(self.clock(), asyncio.get_running_loop().time())
+
+
+REAL = Outside()
