@@ -251,7 +251,7 @@ def test_pairs_are_asked_for_in_the_thread_of_the_caller(tmp_path):
     assert seen == {threading.get_ident()}
 
 
-@pytest.mark.parametrize(("columns", "says"), [(("a", "a"), '"a"'), (("a", ""), "column 2")])
+@pytest.mark.parametrize(("columns", "says"), [(("a", "a"), "'a'"), (("a", ""), "column 2")])
 def test_names_that_parquet_cannot_hold_are_refused(tmp_path, columns, says):
     layout = Layout(columns, EMAIL, dialect=Dialect())
     check_layout(tmp_path / "out.csv", layout)
