@@ -459,56 +459,6 @@ def test_an_id_that_is_no_id_is_never_part_of_an_address(tmp_path: Path, id_):
 
 
 def test_a_run_with_an_equal_row_behind_it_is_waited_for(tmp_path: Path):
-    world = World(tmp_path)
-    rows = companies(1) * 2  # looked up before the first of them was on disk
-    assert virtual.run(world.live(rows)) is None
-    assert len(world.workspace.runs) == 1
-    assert world.record(rows[0]).state is State.COMPLETED
-
-
-def test_a_server_that_hangs_costs_few_doubts(tmp_path: Path):
-    world = World(tmp_path, rate=50, settings=Settings(rate=50))
-    world.network.script = lambda r: Trouble.HANG if is_submission(r) else None
-    rows = companies(500)
-    stop = virtual.run(world.live(rows))
-    assert stop.code is StopCode.SERVER_GONE
-    assert sum(record is not None for record in world.records(rows)) <= 50
-
-
-def test_a_server_that_is_gone_stops_the_job_after_its_patience(tmp_path: Path):
-    world = World(tmp_path, patience=120)
-    world.network.refuse_connections = True
-
-    async def life() -> tuple[Stop | None, float]:
-        return await world.live(companies(5)), asyncio.get_running_loop().time()
-
-    stop, took = virtual.run(life())
-    assert stop.code is StopCode.SERVER_GONE
-    assert 120 <= took <= 180
-    assert world.records(companies(5)) == [None] * 5
-
-
-def test_a_poll_url_is_never_followed(tmp_path: Path):
-    world = World(tmp_path)
-    virtual.run(world.live(companies(3)))
-    hosts = {sent.request.headers["host"] for sent in world.network.arrived}
-    assert hosts == {"simulator"}
-
-
-@pytest.mark.parametrize("id_", ["../../api-key/rotate", "a b", "x" * 200, "", 7, None])
-def test_an_id_that_is_no_id_is_never_part_of_an_address(tmp_path: Path, id_):
-    import json
-
-    world = World(tmp_path)
-    body = json.dumps({"mode": "async", "status": "running", "request_id": id_}).encode()
-    world.network.script = once(Canned(200, body), submission=True)
-    rows = companies(1)
-    virtual.run(world.live(rows))
-    assert world.record(rows[0]).state is State.IN_DOUBT
-    assert all(sent.request.path.startswith("/grids/") for sent in world.network.arrived)
-
-
-def test_a_run_with_an_equal_row_behind_it_is_waited_for(tmp_path: Path):
     world = World(tmp_path, Settings(duration=parse_duration("constant:9")))
     rows = companies(10)
     again = rows[-1]  # in the next batch, while its run has only begun

@@ -58,6 +58,7 @@ class Engine:
         self._driver: asyncio.Task[None] | None = None
         self._commits = deque([MOST_LEAD / 4], maxlen=_COMMITS_REMEMBERED)
         self._stop: Stop | None = None
+        self._signalled = False
         self._failure: BaseException | None = None
 
     @property
@@ -77,15 +78,16 @@ class Engine:
     def stop(self, stop: Stop) -> None:
         """Send nothing more and collect the answers to what was sent.
 
-        Called again, wait for no more answers: what is unanswered is in doubt. The first reason
-        counts.
+        At the second signal, wait for no more answers: what is unanswered is in doubt. The first
+        reason counts.
         """
-        again = self._stop is not None and stop.signal
+        again = self._signalled and stop.signal
+        self._signalled = self._signalled or bool(stop.signal)
         self._stop = self._stop or stop
         if self._driver is not None:
             self._driver.cancel()
         for request in self._requests if again else ():
-            request.cancel()
+            self._loop.call_soon(request.cancel)  # not before it has begun: it must say what became
 
     async def run(
         self, feed: AsyncIterator[Sequence[Item]], recovered: Iterable[Recovered] = ()
