@@ -135,6 +135,7 @@ class Invocation:
         self._feeder_reader = Reader(self._job.checkpoint)
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._account = Account(ready, job_id, started, outside)
+        self._saving: list[asyncio.Future[None]] = []
         self._outgrown = False
         self._asked_to_stop: Stop | None = None
 
@@ -268,6 +269,8 @@ class Invocation:
             ticker.cancel()
             await asyncio.wait({ticker})
             await journal.close()
+            while self._saving:
+                await self._saving.pop()
 
     async def _feed(self, journal: Journal, doubts: bool) -> AsyncIterator[Sequence[Item]]:
         batches = self._flow.feed(self._lookup(), doubts=doubts)
@@ -286,7 +289,7 @@ class Invocation:
             yield fed.items
 
     def _keep_spent(self, spent: Spent) -> None:
-        self._writer.submit(self._store.save_spent, spent)
+        self._saving.append(asyncio.ensure_future(self._stored(self._store.save_spent, spent)))
 
     async def _tick(self) -> None:
         while True:
