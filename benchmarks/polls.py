@@ -225,7 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=5.0)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--only", choices=WAYS, help="one way instead of all")
     parser.add_argument("--runs", nargs="*", default=DISTRIBUTIONS, help="distributions")
     options = parser.parse_args()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from enricher.schedule.durations import LEAST_INTERVAL, Durations, LookPlan
 
-MOST_PRICE, LEAST_PRICE = 200.0, 1.0
+MOST_PRICE, LEAST_PRICE = 220.0, 1.0
 """Seconds of waiting that one look may cost. A look delays everything after it by one slot, so its
 price is what is left to do, in slots; but no result shall wait for long to save one request."""
 
@@ -32,7 +32,7 @@ Else a grid that became faster would never be found out."""
 _NEWS, _PRICE_MOVE = 0.1, 1.25
 """The plan is made anew when so much more has been seen, or its price moved by this factor."""
 
-_TAIL, _TAIL_FACTOR = 0.995, 1.4
+_TAIL, _TAIL_FACTOR = 0.995, 1.45
 """How long the last runs take: this quantile, and so much more since few of them were seen."""
 
 
