@@ -135,7 +135,8 @@ async def prepared(
     target = bitscale.Target(job.grid, job.source_id, job.output_columns)
     counts = RequestCounts()
     gate = _gate(job, warn)
-    async with Transport(job.base_url, network=network) as transport:
+    connections = max(MOST_IN_FLIGHT, most_in_flight(job))
+    async with Transport(job.base_url, connections=connections, network=network) as transport:
         provider = bitscale.BitScale(transport, key, target)
         ask = asker(gate, job.max_outage, counts, warn, job.base_url)
         briefing = await provider.brief(ask)
