@@ -159,7 +159,9 @@ class BitScale:
 
     # --- runs --------------------------------------------------------------------------------
 
-    async def submit(self, inputs: Inputs, on_sent: OnSent, *, hold: bool = False) -> Reply:
+    async def submit(
+        self, inputs: Inputs, on_sent: OnSent = unheard, *, hold: bool = False
+    ) -> Reply:
         """`POST /grids/:id/run` (5.5). `mode` is always sent: left out it means sync."""
         body: dict[str, Any] = {"mode": "sync" if hold else "async", "inputs": dict(inputs)}
         if self._asked is not None:
