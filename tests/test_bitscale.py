@@ -261,11 +261,12 @@ def test_metadata_that_is_not_as_documented_does_no_harm(odd):
 @pytest.mark.parametrize("odd", [*ODD, {"a": []}, [{"type": [], "id": {}}]])
 def test_metadata_of_other_types_does_no_harm(odd):
     grid = {
-        "/workspace": {"id": odd, "credits": {"remaining": odd, "used": odd}},
-        f"/grids/{COMPANIES.id}": {"name": odd, "columns": odd, "sources": odd},
+        "/workspace": {"id": "ws-1", "credits": {"remaining": odd, "used": odd}},
+        f"/grids/{COMPANIES.id}": {"name": odd, "columns": [odd], "sources": odd},
     }
     world = World(source="src-none")
-    world.network.script = lambda request: canned(200, grid.get(request.path, {"a": odd}))
+    contract = {"request_body": {"inputs": odd} if odd != {"a": []} else [odd]}
+    world.network.script = lambda request: canned(200, grid.get(request.path, contract))
     assert world.refusal().code == "INVALID_SOURCE"
     world.target = Target(COMPANIES.id)
     briefing = world.briefing()

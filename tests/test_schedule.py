@@ -205,7 +205,7 @@ def test_looks_come_no_later_and_later_for_runs_that_stay_the_same():
     """A look says only that the run has ended by then: learning from that must not drift."""
     worked = work_off(schedule_of(), [20] * 3000)
     late = [ages[-1] for ages in worked.looks[1500:2500]]  # after it, submissions go first
-    assert 20 <= min(late) <= max(late) <= 25
+    assert 20 <= min(late) <= max(late) <= 20 * 1.15**2  # two steps of what is told apart
 
 
 def test_runs_that_become_longer_and_shorter_again_are_followed():
