@@ -278,6 +278,32 @@ def test_where_few_may_be_in_flight_looks_come_sooner():
     assert late < sum(ages[-1] for ages in free.looks) / sum(durations)
 
 
+def test_a_window_that_the_limit_could_fill_at_once_leaves_no_slot_unused():
+    """1,000 runs are submitted before the first may be looked at: no waves may come of it."""
+    durations = [1.0] * 10_000
+    worked = work_off(schedule_of(600), durations)
+    assert worked.requests == 2 * len(durations)
+    assert worked.seconds < 1.03 * 2 * len(durations) / 600
+
+
+def full_of_runs_that_take(seconds, to_come):
+    """A schedule whose window of 20 is full of new runs of which the plan knows the duration."""
+    schedule = taught(schedule_of(most_in_flight=20, to_come=to_come), seconds, 100)
+    for n in range(20):
+        schedule.opened(str(n).encode())
+        schedule.accepted(run(n, n / 5))
+    return schedule
+
+
+@pytest.mark.parametrize(("seconds", "earliest"), [(3.0, APART), (60.0, 30.0)])
+def test_while_the_window_is_full_a_look_comes_as_early_as_half_of_its_time(seconds, earliest):
+    early, planned = (full_of_runs_that_take(seconds, n).due_at() for n in (10_000, 0))
+    assert earliest <= early <= 1.15 * earliest
+    assert seconds <= planned <= 1.15 * seconds
+    assert taken(full_of_runs_that_take(seconds, 10_000), early, most=1) == ["id-0"]
+    assert taken(full_of_runs_that_take(seconds, 0), early, most=1) == []
+
+
 # --- submissions without an answer ------------------------------------------------------------
 
 

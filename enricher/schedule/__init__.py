@@ -21,6 +21,9 @@ MOST_IN_FLIGHT = 1000
 UNLIMITED_RATE = 1000.0
 """Requests a second that prices and caps assume where no limit is set."""
 
+SCARCE = 0.9
+"""The share of the window from which on it is scarce."""
+
 _KNOWN = 30
 _FIRST_TAIL = 20.0
 """Seconds that the slowest runs are taken to last until so many durations are known."""
@@ -65,6 +68,7 @@ class Schedule:
     recovered: deque[Run] = field(default_factory=deque)
     prepared: deque[Item] = field(default_factory=deque)
     one_at_a_time: bool = False
+    _looked_last: bool = False
     _looks: Looks = field(default_factory=Looks)
     _open: Counter[bytes] = field(default_factory=Counter)
     _unanswered: dict[bytes, float] = field(default_factory=dict)
@@ -170,21 +174,40 @@ class Schedule:
         if self.recovered:
             return Look(self.recovered.popleft())
         if self.submits_next(now) and self._may_submit(now):
+            self._looked_last = False
             return Submit(self.prepared.popleft())
-        return Look(self._looks.pop()) if self._looks.due_at() <= now else None
+        if self.due_at() > now:
+            return None
+        self._looked_last = True
+        return Look(self._looks.pop())
 
     def submits_next(self, at: float) -> bool:
         """Whether a submission would be sent at the time `at`, if one were prepared."""
         looks = self._looks.due_at() <= at and not self._is_near_the_end()
-        return not self.recovered and not looks
+        return not self.recovered and (not looks or self._is_turn_of_submissions())
 
     def is_due(self, now: float) -> bool:
         """Whether `next(now)` would give a request."""
-        return bool(self.recovered) or self._looks.due_at() <= now or self._may_submit(now)
+        return bool(self.recovered) or self.due_at() <= now or self._may_submit(now)
 
     def due_at(self) -> float:
-        """When the next look is due; `math.inf` if there is none."""
-        return self._looks.due_at()
+        """When the next look is due; `math.inf` if there is none.
+
+        While the window is full, nothing but looks can use the limit: they come early.
+        """
+        only_looks = self.to_come and not self.prepared and self._is_full(1.0)
+        return self._looks.early_at() if only_looks else self._looks.due_at()
+
+    def _is_turn_of_submissions(self) -> bool:
+        """Where the window is scarce, submissions and looks take turns.
+
+        Else runs that are submitted in a row come due in a row: two waves, and between them slots
+        that nothing can use.
+        """
+        return self._looked_last and self._is_full(SCARCE)
+
+    def _is_full(self, share: float) -> bool:
+        return len(self._open) >= share * self.most_in_flight
 
     def _is_near_the_end(self) -> bool:
         """Whether the slowest runs take as long as all that is left to send."""

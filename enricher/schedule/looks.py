@@ -108,6 +108,14 @@ class Looks:
         """When the next look is due; `math.inf` if there is none."""
         return self._waiting[0][0] if self._waiting else math.inf
 
+    def early_at(self) -> float:
+        """When it is due if slots are free: after half of the wait that is planned."""
+        if not self._waiting:
+            return math.inf
+        at, _, run = self._waiting[0]
+        alive_at = run.submitted_at + run.alive_at
+        return max(run.not_before, min(at, max(alive_at + LEAST_INTERVAL, (alive_at + at) / 2)))
+
     def pop(self) -> Run:
         """Take the run whose look is due first."""
         return heapq.heappop(self._waiting)[2]
