@@ -107,7 +107,12 @@ def parse_limit(value: object) -> Limit:
     raise ValueError(f"{str(value)!r} is not {LIMIT_FORM}")
 
 
-def _parse_url(value: object) -> str:
+def parse_url(value: object) -> str:
+    """A base URL: an address without a secret in it, that carries a key safely.
+
+    Raises:
+        ValueError: not of that form.
+    """
     url = str(value).rstrip("/")
     no_address = f"{str(value)!r} is no address such as https://api.bitscale.ai/api/v1"
     try:
@@ -124,7 +129,7 @@ def _parse_url(value: object) -> str:
     return url
 
 
-def _parse_path(value: object) -> Path:
+def parse_path(value: object) -> Path:
     """One name for one file, from wherever it is named: absolute, its folder without links.
 
     A link at the end of the path stays: what is written beside it is meant to stand there.
@@ -158,8 +163,8 @@ FailureLimit = Annotated[
     Limit, BeforeValidator(parse_limit), PlainSerializer(lambda limit: str(limit))
 ]
 InFlight = Annotated[int | Literal["auto"], BeforeValidator(parse_in_flight)]
-Url = Annotated[str, BeforeValidator(_parse_url)]
-FilePath = Annotated[Path, BeforeValidator(_parse_path)]
+Url = Annotated[str, BeforeValidator(parse_url)]
+FilePath = Annotated[Path, BeforeValidator(parse_path)]
 Prefix = Annotated[str, BeforeValidator(_parse_prefix)]
 Text = Annotated[str, AfterValidator(_parse_text)]
 

@@ -31,7 +31,7 @@ def asker(
         reason = _reason(reply)
         if reason and reason not in told:
             told.add(reason)
-            warn(f"{address} does not answer ({reason}); trying for {patience / 60:.0f} minutes")
+            warn(f"{address} does not answer ({reason}); trying for {_spoken(patience)}")
 
     async def ask(request: Callable[[OnSent], Awaitable[Reply]]) -> Mapping[str, Any]:
         async def counted(on_sent: OnSent) -> Reply:
@@ -63,8 +63,13 @@ def _facts(reply: Reply) -> Mapping[str, Any]:
         case _:
             raise ServerGone(
                 f"The server gave no usable answer: {_reason(reply) or 'it asked to wait'}.",
-                mend="Check the base URL and the network; the same command later goes on.",
+                mend="Check the base URL and the network, and ask the provider's support if it"
+                " stays so; the same command later goes on.",
             )
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def _reason(reply: Reply) -> str:

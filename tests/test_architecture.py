@@ -71,6 +71,7 @@ LIBRARIES = {
     "filelock": ("checkpoint",),
     "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
     "httpx2": ("providers.transport", "providers.connections"),
+    "keyring": ("providers.system_keyring",),
     "platformdirs": ("api",),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed"),
     "pydantic": ("job",),
@@ -111,7 +112,7 @@ MAX_BROAD_EXCEPTS = 2
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
-LIGHT_HELP = ("polars", "starlette", "uvicorn", "httpx2", "pydantic", "sqlite_utils", "rich")
+LIGHT_HELP = ("polars", "starlette", "uvicorn", "httpx2", "pydantic", "sqlite_utils", "rich", "keyring")
 
 # --- reading ---------------------------------------------------------------------------------
 

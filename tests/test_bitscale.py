@@ -16,7 +16,8 @@ from enricher.errors import ProviderRefused
 from enricher.model import Credits, OutputColumn, RequestCounts
 from enricher.pace import Gate
 from enricher.preflight import asker
-from enricher.providers.bitscale import STOPPING_CODES, BitScale, Target
+from enricher.providers.bitscale import BitScale, Target
+from enricher.providers.bitscale_line import STOPPING_CODES
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import LARGEST_ANSWER, Transport
 from enricher.simulator import GRIDS, Access, Request, Settings, Workspace, outputs_for

@@ -107,6 +107,14 @@ EXCEL_SAFE = option(
     group=WHAT,
     help="In CSV, put ' before enriched text that a spreadsheet would run as a formula.",
 )
+OUTPUT_COLUMNS = option(
+    "--output-column",
+    "output_columns",
+    multiple=True,
+    metavar="NAME_OR_ID",
+    group=WHAT,
+    help="Return only these outputs, in the grid's order; repeatable.",
+)
 BASE_URL = option(
     "--base-url",
     metavar="URL",
@@ -119,7 +127,8 @@ KEY_FILE = option(
     type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Read the key from this private file, again after a 401. Default: env BITSCALE_API_KEY.",
+    help="Read the key from this private file, again after a 401. Default: env BITSCALE_API_KEY,"
+    " then systemd's credentials, then the system keyring.",
 )
 RATE = option(
     "--rate",
@@ -278,14 +287,7 @@ JOB_OPTIONS = together(
         OUTPUT,
         OVERWRITE,
         EXCEL_SAFE,
-        option(
-            "--output-column",
-            "output_columns",
-            multiple=True,
-            metavar="NAME_OR_ID",
-            group=WHAT,
-            help="Return only these outputs, in the grid's order; repeatable.",
-        ),
+        OUTPUT_COLUMNS,
         option(
             "--source-id",
             metavar="ID",

@@ -18,6 +18,12 @@ COMMANDS = {
     "resume": "enricher.cli.resume",
     "status": "enricher.cli.status",
     "export": "enricher.cli.export",
+    "workspace": "enricher.cli.workspace",
+    "grids": "enricher.cli.grids",
+    "grid": "enricher.cli.grid",
+    "contract": "enricher.cli.contract",
+    "key": "enricher.cli.key",
+    "rotate-key": "enricher.cli.rotate_key",
     "simulate": "enricher.cli.simulate",
     "demo": "enricher.cli.demo",
 }

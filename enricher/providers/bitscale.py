@@ -5,7 +5,6 @@ errors are told by their `code` where it is known and by the HTTP status where i
 """
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -29,19 +28,15 @@ from enricher.providers.bitscale_facts import (
     rows_of,
     safe,
 )
-from enricher.providers.keys import ApiKey, blackened
-from enricher.providers.rate import rate_signal
+from enricher.providers.bitscale_line import DEADLINE, Line, refusal
+from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Answer, Transport
 from enricher.verdicts import (
     Accepted,
     Alive,
     Done,
     Facts,
-    JobStops,
-    KeyRejected,
     Malformed,
-    MaybeSent,
-    Refused,
     Reply,
     RowRejected,
     RunFailed,
@@ -53,25 +48,9 @@ NAME = "bitscale"
 BASE_URL = "https://api.bitscale.ai/api/v1"
 KEY_VARIABLE = "BITSCALE_API_KEY"
 BASE_URL_VARIABLE = "BITSCALE_BASE_URL"
-DEADLINE = 30.0
-"""Seconds for one request: an asynchronous submission is answered at once (section 6)."""
 
 HOLD, HOLD_DEADLINE = 120.0, 135.0
 """Seconds for which a sync submission is held (section 6), and after which it counts as lost."""
-
-STOPPING_CODES: Mapping[str, str] = {
-    "FEATURE_DISABLED": "The API is part of the Enterprise plan: have the plan changed.",
-    "GRID_NOT_FOUND": "Copy the id from the grid's address, app.bitscale.ai/grid/ID, and check"
-    " that the key is of the same workspace.",
-    "INVALID_OUTPUT_COLUMN": "Name output columns that the grid has with --output-column.",
-    "INVALID_SOURCE": "Name a source of this grid with --source-id, or leave it out.",
-    "MISSING_SOURCE": "Add a BitScale API source in the grid's settings.",
-    "MISSING_SOURCE_COLUMN": "The grid is not set up for runs: open its data source column.",
-    "WORKSPACE_NOT_FOUND": "Check that the key is of a workspace that still exists.",
-}
-"""Errors that every run of the grid would meet (section 7), whatever status they come with, and
-their mends."""
-
 
 _MOST_OUTPUTS = 1000
 """Outputs of one run; beyond, it is no answer of a grid, and each would be a column."""
@@ -94,7 +73,7 @@ class BitScale:
 
     def __init__(self, transport: Transport, key: ApiKey, target: Target) -> None:
         self._transport = transport
-        self._key = key
+        self._line = Line(transport, key)
         self._target = target
         self._asked: tuple[str, ...] | None = None
 
@@ -110,11 +89,11 @@ class BitScale:
         content stays the same, and with it the key under which a result is found.
         """
         grid_path = f"/grids/{safe(self._target.grid, 'grid')}"
-        workspace = await ask(partial(self._fetch, "/workspace", "id"))
-        grid = await ask(partial(self._fetch, grid_path, "columns"))
+        workspace = await ask(partial(self._line.fetch, "/workspace", "id"))
+        grid = await ask(partial(self._line.fetch, grid_path, "columns"))
         announced = outputs_of(grid)
         self._asked = resolve(self._target.output_columns, announced)
-        fetch_contract = partial(self._fetch, f"{grid_path}/curl", "request_body")
+        fetch_contract = partial(self._line.fetch, f"{grid_path}/curl", "request_body")
         labels = labels_of(await ask(fetch_contract))
         needed = labels
         if self._asked:
@@ -134,28 +113,20 @@ class BitScale:
         )
 
     async def balance(self, ask: Ask) -> Credits | None:
-        return credits_of(await ask(partial(self._fetch, "/workspace", "id")))
+        return credits_of(await ask(partial(self._line.fetch, "/workspace", "id")))
 
     async def rows(self, ask: Ask) -> int | None:
-        return rows_of(await ask(partial(self._fetch, f"/grids/{self._target.grid}", "columns")))
+        return rows_of(
+            await ask(partial(self._line.fetch, f"/grids/{self._target.grid}", "columns"))
+        )
 
     async def probe(self, on_sent: OnSent = unheard) -> Reply:
         """`GET /workspace` (5.1): the cheapest request that needs the key."""
-        reply = await self._fetch("/workspace", "id", on_sent)
+        reply = await self._line.fetch("/workspace", "id", on_sent)
         match reply.verdict:
             case Facts(data):
                 return replace(reply, verdict=Alive(credits_of(data)))
         return reply
-
-    async def _fetch(
-        self, path: str, named: str, on_sent: OnSent, params: Mapping[str, str] | None = None
-    ) -> Reply:
-        """An object without the field `named` is not the documented one.
-
-        To take one for an answer could cost money: without the workspace's id, every content key
-        would be another one, and everything would be bought again.
-        """
-        return await self._request("GET", path, partial(_facts, named), on_sent, params=params)
 
     # --- runs --------------------------------------------------------------------------------
 
@@ -170,7 +141,7 @@ class BitScale:
             body["source_id"] = self._target.source
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
         path, deadline = f"/grids/{self._target.grid}/run", HOLD_DEADLINE if hold else DEADLINE
-        return await self._request(
+        return await self._line.send(
             "POST", path, _of_submission, on_sent, content=content, deadline=deadline
         )
 
@@ -180,84 +151,10 @@ class BitScale:
             return Reply(
                 RowRejected("REQUEST_NOT_FOUND", "what is stored is not the form of an id")
             )
-        return await self._request("GET", f"/run/status/{run_id}", _of_look, on_sent)
-
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        meaning: Callable[[Answer, Json], Verdict],
-        on_sent: OnSent,
-        *,
-        params: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        deadline: float = DEADLINE,
-    ) -> Reply:
-        carried = self._key.value
-        headers = {"X-API-KEY": carried, "Accept": "application/json"}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        answer = await self._transport.exchange(
-            method,
-            path,
-            headers=headers,
-            deadline=deadline,
-            params=params,
-            content=content,
-            on_sent=on_sent,
-        )
-        if not isinstance(answer, Answer):
-            return Reply(replace(answer, reason=blackened(answer.reason, carried)))
-        answer = replace(answer, headers=blackened(answer.headers, carried))
-        signal = rate_signal(answer)
-        body = blackened(answer.json(), carried)
-        if answer.status == 401 or (
-            answer.status >= 400 and parsed_error(body)[0] == "INVALID_API_KEY"
-        ):
-            return Reply(self._key_rejected(carried, body), signal)
-        return Reply(_of_any(answer, body) or meaning(answer, body), signal)
-
-    def _key_rejected(self, carried: str, body: Json) -> KeyRejected:
-        """A 401 counts against the key that this request carried, not against a newer one."""
-        renewed = self._key.value != carried or self._key.reload()
-        return KeyRejected(parsed_error(body)[1] or "Missing or invalid API key", renewed)
+        return await self._line.send("GET", f"/run/status/{run_id}", _of_look, on_sent)
 
 
 # --- what an answer means: pure functions ---------------------------------------------------
-
-
-def _of_any(answer: Answer, body: Json) -> Verdict | None:
-    """Answers that mean the same to every request; `None` for all others."""
-    code, message = parsed_error(body)
-    status = answer.status
-    if status == 429 or (status == 503 and "retry-after" in answer.headers):
-        return Refused()
-    if 300 <= status < 400:
-        return JobStops(
-            f"HTTP_{status}",
-            "the server redirects; redirects are never followed: they may carry the key away",
-        )
-    if status < 400:
-        return None
-    if status == 402 or "CREDIT" in code.upper():
-        return JobStops(code or f"HTTP_{status}", message or "the server asks for payment")
-    if code in STOPPING_CODES:
-        return JobStops(code, message, STOPPING_CODES[code])
-    if status == 500 and code == "RUN_FAILED":
-        return RunFailed(code, message)
-    if status >= 500:
-        return MaybeSent(f"HTTP {status} {code}".strip())
-    return None
-
-
-def _facts(named: str, answer: Answer, body: Json) -> Verdict:
-    if answer.status >= 400:
-        return _stop(answer, body)
-    if isinstance(body, Malformed):
-        return body
-    if not isinstance(body, dict) or body.get(named) in (None, ""):
-        return Malformed(f"the answer is no object with a field {named!r}")
-    return Facts(body)
 
 
 def _of_submission(answer: Answer, body: Json) -> Verdict:
@@ -281,7 +178,7 @@ def _of_look(answer: Answer, body: Json) -> Verdict:
     code, message = parsed_error(body)
     if answer.status == 404 and code in ("REQUEST_NOT_FOUND", ""):
         return RowRejected("REQUEST_NOT_FOUND", message or "no run under this id")
-    return _stop(answer, body) if answer.status >= 400 else _of_run(body)
+    return refusal(answer, body) if answer.status >= 400 else _of_run(body)
 
 
 def _of_run(body: Json) -> Verdict:
@@ -312,8 +209,3 @@ def _done(outputs: Json) -> Verdict:
         values[id_] = output["value"]
         names[id_] = text_in(output, "name") or id_
     return Done(values, names)
-
-
-def _stop(answer: Answer, body: Json) -> JobStops:
-    code, message = parsed_error(body)
-    return JobStops(code or f"HTTP_{answer.status}", message or "the server refused the request")

@@ -1,18 +1,19 @@
-"""The API key: from the environment or a private file, checked when loaded, never shown."""
+"""The API key: found where a person keeps it, checked when loaded, never shown."""
 
 import json
-import os
-import stat
-from collections.abc import Callable, Mapping
-from functools import reduce
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 from urllib.parse import quote
 
 from enricher.errors import KeyProblem
 from enricher.model import Json
+from enricher.providers.key_file import read_private
+from enricher.providers.system_keyring import KEYRING, stored_key
 
-_LARGEST_FILE = 1 << 16
-"""Bytes; a larger file is no key file."""
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The variable in which systemd names the directory of a unit's credentials."""
 
 _LEAST_KEY = 8
 """A key of so many characters is blackened where the server's words repeat it."""
@@ -21,80 +22,140 @@ _LEAST_KEY = 8
 class ApiKey:
     """A key that can be loaded again when the server stops taking it.
 
+    Args:
+        variable: what the key is called in the environment, among the credentials of systemd and
+            in the keyring; they are looked at in this order.
+        file: the only place that is looked at, if there is one.
+
+    Attributes:
+        origin: the place that it was found in, for people.
+
     Raises:
         KeyProblem: no key, not the form of a key, or a file that others can read.
     """
 
     def __init__(self, variable: str, file: Path | None, environ: Mapping[str, str]) -> None:
-        self._variable = variable
-        self._file = file
-        self._environ = environ
-        self._value = self._load()
+        self._place, self._value = _found(variable, _places(variable, file, environ))
+        self.origin = self._place.name
 
     @property
     def value(self) -> str:
         return self._value
 
     def reload(self) -> bool:
-        """Read the key file again; whether it holds another key now.
+        """Read its file again; whether it holds another key now.
 
         An unreadable file is no other key: the server's refusal is what a person must hear of.
         """
-        if self._file is None:
+        if not self._place.is_file:
             return False
         try:
-            fresh = self._load()
+            fresh = checked_key(self._place.read().text, self.origin)
         except KeyProblem:
             return False
         changed, self._value = fresh != self._value, fresh
         return changed
 
     def __repr__(self) -> str:
-        return f"ApiKey(from {self._origin})"
-
-    @property
-    def _origin(self) -> str:
-        return f"{self._file}" if self._file else f"${self._variable}"
-
-    def _load(self) -> str:
-        text = _read_private(self._file) if self._file else self._environ.get(self._variable, "")
-        key = text.strip()
-        if not key:
-            raise KeyProblem(
-                f"No API key: {self._origin} is empty or not set.",
-                mend=f"Set {self._variable} in the environment, or name a private file with"
-                " --api-key-file.",
-                code="key_missing",
-            )
-        if not (key.isascii() and key.isprintable() and " " not in key):
-            raise KeyProblem(
-                f"The API key in {self._origin} has spaces, line ends or characters that no key"
-                " has.",
-                mend="Copy it again from the workspace's settings, one line and nothing else.",
-                code="key_malformed",
-            )
-        return key
+        return f"ApiKey(from {self.origin})"
 
 
-def _read_private(path: Path) -> str:
-    try:
-        with path.open("rb") as file:  # the very file that is read is asked who may read it
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(_LARGEST_FILE).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "it is not text"
+def checked_key(text: str, origin: str) -> str:
+    """The key in `text`, without the white space around it.
+
+    Raises:
+        KeyProblem: empty, or not the form of a key; the text itself is never shown.
+    """
+    key = text.strip()
+    if not key:
         raise KeyProblem(
-            f"The key file {path} cannot be read: {cause}.",
-            mend="Name a text file that holds the key and nothing else.",
+            f"No API key: {origin} is empty.",
+            mend="Copy the key there, one line and nothing else.",
             code="key_missing",
-        ) from None
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        raise KeyProblem(
-            f"The key file {path} can be read by other users (mode {stat.S_IMODE(mode):04o}).",
-            mend=f"Run: chmod 600 {path}",
-            code="key_not_private",
         )
-    return text
+    if not fit_for_a_header(key):
+        raise KeyProblem(
+            f"The API key in {origin} has spaces, line ends or characters that no key has.",
+            mend="Copy it again from the workspace's settings, one line and nothing else.",
+            code="key_malformed",
+        )
+    return key
+
+
+def fit_for_a_header(key: str) -> bool:
+    """Whether `key` can be sent as it is: ASCII that can be seen, and nothing else."""
+    return bool(key) and key.isascii() and key.isprintable() and " " not in key
+
+
+# --- where it may be kept -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a place holds: a text, or why there is none."""
+
+    text: str = ""
+    lack: str = "is empty"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    name: str
+    read: Callable[[], _Found]
+    is_file: bool = False
+
+
+def _places(variable: str, file: Path | None, environ: Mapping[str, str]) -> Iterator[_Place]:
+    if file:
+        yield _Place(f"{file}", lambda: _Found(read_private(file)), is_file=True)
+        return
+    told = environ.get(variable, "")
+    yield _Place(f"${variable}", lambda: _Found(told, "is empty" if told else "is not set"))
+    yield _credential(variable, environ.get(CREDENTIALS, ""))
+    yield _Place(KEYRING, partial(_in_keyring, variable))
+
+
+def _credential(variable: str, folder: str) -> _Place:
+    """What systemd gives a unit: `LoadCredential=BITSCALE_API_KEY:/path`, encrypted or not."""
+    if not folder:
+        return _Place(f"${CREDENTIALS}", lambda: _Found(lack="is not set"))
+    path = Path(folder, variable)
+
+    def read() -> _Found:
+        try:
+            path.stat()
+        except OSError as error:
+            return _Found(lack=f"cannot be read ({error.strerror})")
+        # The unit's user may come in by an access list, which shows as rights of the group.
+        return _Found(read_private(path, group_may=True))
+
+    return _Place(f"{path}", read, is_file=True)
+
+
+def _in_keyring(variable: str) -> _Found:
+    """A machine without a keyring is no error; it just holds no key."""
+    try:
+        return _Found(stored_key(variable), f"holds no {variable}")
+    except KeyProblem as problem:
+        return _Found(lack=f"cannot be asked ({problem.message.rstrip('.')})")
+
+
+def _found(variable: str, places: Iterator[_Place]) -> tuple[_Place, str]:
+    lacks = []
+    for place in places:
+        found = place.read()
+        if found.text.strip():
+            return place, checked_key(found.text, place.name)
+        lacks.append(f"{place.name} {found.lack}")
+    raise KeyProblem(
+        f"No API key: {'; '.join(lacks)}.",
+        mend=f"Set {variable} in the environment, name a private file with --api-key-file, or keep"
+        " the key in the system keyring: enricher key set.",
+        code="key_missing",
+    )
+
+
+# --- never shown ----------------------------------------------------------------------------
 
 
 def blackened(value: Json, key: str) -> Json:

@@ -16,7 +16,7 @@ from enricher.engine import exchange
 from enricher.feed import RowFlow
 from enricher.mapping import KeyMaker
 from enricher.model import Doubted, Event, Failed, GotId, Intended, State, Withdrew
-from enricher.providers import bitscale
+from enricher.providers import bitscale, bitscale_line
 from enricher.providers.transport import Transport
 from enricher.reactions import Again, Reaction
 from enricher.schedule import Schedule
@@ -220,7 +220,7 @@ def redirect_followed() -> AbstractContextManager[object]:
 
 
 def key_not_blackened() -> AbstractContextManager[object]:
-    return swapped(bitscale, "blackened", lambda value, _: value)
+    return swapped(bitscale_line, "blackened", lambda value, _: value)
 
 
 def unknown_status_fails() -> AbstractContextManager[object]:

@@ -1,0 +1,112 @@
+"""The key: which one is used and whose it is, kept in the system keyring, and changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from enricher.api.workspaces import Access, asking
+from enricher.errors import CannotGoOn, ProviderRefused, UsageError
+from enricher.model import Credits
+from enricher.providers import bitscale, system_keyring
+from enricher.providers.base import text_in
+from enricher.providers.bitscale_facts import credits_of
+from enricher.providers.bitscale_line import WHERE_KEYS_STAND
+from enricher.providers.bitscale_workspace import ANSWER_LOST
+from enricher.providers.key_file import about_to_change
+from enricher.providers.keys import checked_key
+
+VARIABLE = bitscale.KEY_VARIABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose key it is, and where it was found."""
+
+    origin: str
+    workspace: str
+    workspace_id: str
+    credits: Credits | None
+
+
+def owner_of_key(access: Access) -> Owner:
+    """Ask the server whose key it is that a run would use.
+
+    Raises:
+        KeyProblem, ProviderRefused, ServerGone: see `workspaces`.
+    """
+    key = access.key()
+    told = asking(access, lambda there: there.details(), key)
+    return Owner(key.origin, text_in(told, "name"), text_in(told, "id"), credits_of(told))
+
+
+def keep_key(text: str, origin: str) -> str:
+    """Keep the key in `text` in the system keyring; returns what that calls itself.
+
+    Raises:
+        KeyProblem: it is not the form of a key, or there is no keyring.
+    """
+    return system_keyring.store_key(VARIABLE, checked_key(text, origin))
+
+
+def forget_key() -> bool:
+    """Take the key out of the system keyring; whether there was one.
+
+    Raises:
+        KeyProblem: there is no keyring, or it does not answer.
+    """
+    return system_keyring.forget_key(VARIABLE)
+
+
+def rotate_key(access: Access, agreed: Callable[[Path], bool]) -> Path | None:
+    """Have the server make a new key, void the old one, and put the new one in the key file.
+
+    Args:
+        agreed: asked once the file is known to be replaceable, before the server is; with no,
+            nothing happens.
+
+    Returns:
+        The key file, or `None` if not agreed.
+
+    Raises:
+        UsageError: no key file is named.
+        KeyProblem: the file cannot be read or replaced; nothing happened. Or the new key could
+            not be put there: the message says where it is.
+        ProviderRefused: the server refused; or its answer was lost, and the old key may be void.
+        ServerGone: the server could not be reached; the old key is still good.
+    """
+    path = access.key_file
+    if path is None:
+        raise UsageError(
+            "rotate-key needs the file that takes the new key.",
+            mend="Name the private file that holds the key now: --api-key-file PATH.",
+            code="key_file_missing",
+        )
+    key = access.key()
+    with about_to_change(path, [user_state_path("enricher")]) as new_file:
+        if not agreed(path):
+            return None
+        try:
+            fresh = asking(access, lambda there: there.rotated_key(), key)
+        except ProviderRefused as error:
+            if error.code != ANSWER_LOST:
+                raise
+            raise _lost(path, error) from None
+        new_file.put(fresh)
+    return path
+
+
+def is_in_environment(access: Access) -> bool:
+    """Whether the environment holds a key, which a run without a key file would use."""
+    return bool(access.environ.get(VARIABLE, "").strip())
+
+
+def _lost(path: Path, error: ProviderRefused) -> CannotGoOn:
+    return CannotGoOn(
+        f"The answer to the rotation was lost ({error.message.removeprefix(f'{ANSWER_LOST}: ')}):"
+        f" the key in {path} may be void, and nobody here knows the new one.",
+        mend=f"It is not sent again. Try the key: enricher key test --api-key-file {path}. If it is"
+        f" refused, copy the new one from the workspace ({WHERE_KEYS_STAND}) into that file.",
+        code=ANSWER_LOST,
+    )
