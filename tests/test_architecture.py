@@ -112,7 +112,16 @@ MAX_BROAD_EXCEPTS = 2
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
-LIGHT_HELP = ("polars", "starlette", "uvicorn", "httpx2", "pydantic", "sqlite_utils", "rich", "keyring")
+LIGHT_HELP = (
+    "polars",
+    "starlette",
+    "uvicorn",
+    "httpx2",
+    "pydantic",
+    "sqlite_utils",
+    "rich",
+    "keyring",
+)
 
 # --- reading ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from enricher.cli.options import JSON, GroupedCommand, option
 from enricher.cli.telling import tell
 
 WHICH = "Which"
+IN_SHORT = ("name", "id", "row_count")
 
 
 @click.command("grids", cls=GroupedCommand, short_help="List the grids of the workspace.")
@@ -62,13 +63,19 @@ def command(
     else:
         found = workspaces.grids(there, search, page or 1, limit or 20)
     show(found, as_json=as_json)
-    if not as_json and not everything:
-        _tell_next(found)
+    if not as_json:
+        _tell_in_short(found)
     return 0
 
 
-def _tell_next(found: Mapping[str, Any]) -> None:
-    """Say how to see more, if there is more."""
+def _tell_in_short(found: Mapping[str, Any]) -> None:
+    """What most people look for stands last: which grids there are, and how to see more."""
+    grids = found.get("grids")
+    listed = [g for g in grids if isinstance(g, dict)] if isinstance(grids, list) else []
+    if len(listed) > 1:
+        short = [{field: grid.get(field) for field in IN_SHORT} for grid in listed]
+        tell("")
+        show({"in short": short}, as_json=False)
     page, pages = found.get("page"), found.get("total_pages")
     if isinstance(page, int) and isinstance(pages, int) and page < pages:
         tell(f"\nThe next page: --page {page + 1}; all of them: --all")

@@ -88,9 +88,10 @@ def _table(items: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _width(table: Sequence[Sequence[str]]) -> int:
-    """Columns that it takes, each cell on one line."""
-    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
-    return sum(widths) + INDENT * (len(widths) - 1)
+    """Columns that it takes, no line of a cell folded."""
+    columns = zip(*table, strict=True)
+    widths = [max(cell_len(line) for cell in c for line in cell.split("\n")) for c in columns]
+    return sum(widths) + (INDENT + 1) * len(widths)
 
 
 def _drawn_table(lines: Sequence[Sequence[str]]) -> Table:
@@ -135,6 +136,6 @@ def _text(value: Any) -> str:
         case str():
             return printable(value)
         case list() if not any(isinstance(item, list | dict) for item in value):
-            return ", ".join(map(_text, value))
+            return "\n".join(map(_text, value))
         case _:
             return printable(repr(value))

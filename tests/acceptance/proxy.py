@@ -6,29 +6,42 @@ The server always works the request off: what it did can be counted there.
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass
 class Proxy:
-    """Answers of submissions for a company whose name is in `lost` or `failing` go wrong."""
+    """Answers of submissions for a company whose name is in `lost` or `failing` go wrong.
+
+    `changed` has, by the end of a path, what is made of an answer: other bytes, or `None`;
+    `status` the HTTP status that goes with it.
+    """
 
     port: int
     server_port: int
     lost: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
     tells_credits: bool = True
+    changed: dict[str, Callable[[bytes], bytes | None]] = field(default_factory=dict)
+    status: dict[str, int] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
         return {"BITSCALE_BASE_URL": f"http://127.0.0.1:{self.port}/api/v1"}
 
+    def status_of(self, path: str, status: int) -> int:
+        return _by_ending(self.status, path) or status
+
     def answer(self, method: str, path: str, body: bytes, answer: bytes) -> bytes | None:
         """What the client gets instead of `answer`; `None` for a connection that breaks."""
+        if change := _by_ending(self.changed, path):
+            return change(answer)
         if path.endswith("/workspace") and not self.tells_credits:
             return b'{"id": "ws-silent"}'
         name = json.loads(body)["inputs"]["company_name"] if method == "POST" else ""
@@ -37,6 +50,11 @@ class Proxy:
         if name in self.failing:
             return b'{"status": "failed", "error": {"code": "RUN_FAILED", "message": "so it is"}}'
         return answer
+
+
+def _by_ending(told: Mapping[str, T], path: str) -> T | None:
+    whole = path.partition("?")[0]
+    return next((value for ending, value in told.items() if whole.endswith(ending)), None)
 
 
 @contextmanager
@@ -56,7 +74,7 @@ def proxy_before(server_port: int) -> Iterator[Proxy]:
             if content is None:
                 self.close_connection = True
                 return
-            self.send_response(answer.status)
+            self.send_response(proxy.status_of(self.path, answer.status))
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
