@@ -1,5 +1,6 @@
 """The key: which one is used and whose it is, kept in the system keyring, and changed."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ def _lost(path: Path, error: ProviderRefused) -> CannotGoOn:
     return CannotGoOn(
         f"The answer to the rotation was lost ({error.message.removeprefix(f'{ANSWER_LOST}: ')}):"
         f" the key in {path} may be void, and nobody here knows the new one.",
-        mend=f"It is not sent again. Try the key: enricher key test --api-key-file {path}. If it is"
-        f" refused, copy the new one from the workspace ({WHERE_KEYS_STAND}) into that file.",
+        mend=f"It is not sent again. Try the key: enricher key test --api-key-file"
+        f" {shlex.quote(str(path))}. If it is refused, copy the new one from the workspace ({WHERE_KEYS_STAND}) into that file.",
         code=ANSWER_LOST,
     )

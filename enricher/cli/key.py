@@ -38,12 +38,12 @@ def set_key(words: tuple[str, ...]) -> int:
             mend="Rotate it, since it stands in your shell's history now. Then: enricher key set",
             code="key_on_command_line",
         )
-    from enricher.api import keys
-
     if sys.stdin.isatty():
         text, origin = click.prompt("API key", hide_input=True, err=True), "what was typed"
     else:
         text, origin = sys.stdin.read(LARGEST_KEY), "standard input"
+    from enricher.api import keys  # not before the question: see `confirmed`
+
     say(f"Kept in {keys.keep_key(text, origin)}. Try it: enricher key test")
     return 0
 

@@ -1,6 +1,5 @@
 """`enricher rotate-key`."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import click
 from enricher.cli.asking import ASKING, access
 from enricher.cli.options import MONEY, GroupedCommand, option
 from enricher.cli.signals import watch
-from enricher.cli.telling import is_terminal, say, tell, warn
+from enricher.cli.telling import can_ask, confirmed, say, tell, warn
 from enricher.errors import UsageError
 
 
@@ -46,7 +45,7 @@ def command(yes: bool, **given: Any) -> int:
 
 
 def _check_that_we_may_ask(need_not: bool) -> None:
-    if not need_not and not (sys.stdin.isatty() and is_terminal()):
+    if not need_not and not can_ask():
         raise UsageError(
             "rotate-key asks first, and there is no terminal to ask at.",
             mend="Add --yes if the old key may be void from now on.",
@@ -58,7 +57,7 @@ def yes_to(path: Path, base_url: str, yes: bool) -> bool:
     """Whether to go on; from then on a signal waits until the new key is in its file."""
     if not yes:
         say(f"The key in {path} is of {base_url}. It will be void at once, wherever it is used.")
-        if not click.confirm("Have a new one made?", err=True):
+        if not confirmed("Have a new one made?"):
             return False
     watch.deliver_to(lambda _: say("The rotation is under way: it is ended first."))
     return True

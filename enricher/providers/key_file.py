@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -214,6 +215,6 @@ def _stands_elsewhere(place: Path, path: Path, error: OSError) -> KeyProblem:
     return KeyProblem(
         f"The new key stands in {place}, since {path} could not be replaced ({error.strerror})."
         " The old key is void.",
-        mend=f"Move it yourself: mv {place} {path}",
+        mend=f"Move it yourself: mv {shlex.quote(str(place))} {shlex.quote(str(path))}",
         code="key_elsewhere",
     )

@@ -20,7 +20,8 @@ class Proxy:
     """Answers of submissions for a company whose name is in `lost` or `failing` go wrong.
 
     `changed` has, by the end of a path, what is made of an answer: other bytes, or `None`;
-    `status` the HTTP status that goes with it.
+    `status` the HTTP status that goes with it. `refused` has statuses that go before the server's
+    answers, which is not asked for them.
     """
 
     port: int
@@ -30,6 +31,7 @@ class Proxy:
     tells_credits: bool = True
     changed: dict[str, Callable[[bytes], bytes | None]] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
@@ -44,7 +46,7 @@ class Proxy:
             return change(answer)
         if path.endswith("/workspace") and not self.tells_credits:
             return b'{"id": "ws-silent"}'
-        name = json.loads(body)["inputs"]["company_name"] if method == "POST" else ""
+        name = json.loads(body)["inputs"]["company_name"] if method == "POST" and body else ""
         if name in self.lost:
             return None
         if name in self.failing:
@@ -66,6 +68,9 @@ def proxy_before(server_port: int) -> Iterator[Proxy]:
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if refusals := _by_ending(proxy.refused, self.path):
+                self.say(refusals.pop(), b"{}")
+                return
             server = http.client.HTTPConnection("127.0.0.1", server_port)
             server.request(self.command, self.path, body, dict(self.headers.items()))
             answer = server.getresponse()
@@ -74,7 +79,10 @@ def proxy_before(server_port: int) -> Iterator[Proxy]:
             if content is None:
                 self.close_connection = True
                 return
-            self.send_response(proxy.status_of(self.path, answer.status))
+            self.say(proxy.status_of(self.path, answer.status), content)
+
+        def say(self, status: int, content: bytes) -> None:
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -109,6 +109,7 @@ def test_an_error_with_a_hostile_file_name_is_harmless_and_json_gives_the_name_b
 def test_no_option_takes_a_key() -> None:
     with click.Context(cli) as context:
         commands = [cli.get_command(context, name) for name in cli.list_commands(context)]
+        commands += [below for one in commands for below in getattr(one, "commands", {}).values()]
     named = [name for command in commands for param in command.params for name in param.opts]
     assert {name for name in named if "key" in name or "token" in name} == {"--api-key-file"}
 
