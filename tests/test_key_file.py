@@ -27,10 +27,10 @@ def names(path: Path) -> list[str]:
 
 def draft_of(path: Path) -> int:
     """The descriptor of the file that lies prepared beside `path`."""
-    for name in os.listdir("/dev/fd"):
+    for descriptor in Path("/dev/fd").iterdir():
         try:
-            if f"{path}.new-" in str(Path(f"/dev/fd/{name}").resolve()):
-                return int(name)
+            if f"{path}.new-" in str(descriptor.resolve()):
+                return int(descriptor.name)
         except OSError:
             continue
     raise AssertionError("no draft is open")

@@ -25,12 +25,12 @@ def test_plain_fields_are_pairs_and_others_are_sections() -> None:
 
 def test_a_list_is_a_table_where_it_fits() -> None:
     lines = drawn({"columns": COLUMNS}, 80).split("\n")
-    assert [line.split() for line in lines[1:3]][0] == ["id", "name", "type", "needs"]
+    assert lines[1].split() == ["id", "name", "type", "needs"]
     assert any("col-a" in line and "Company Description" in line for line in lines)
     assert lines[-1].strip() == "col-c"
 
 
-@pytest.mark.parametrize("width", [LEAST_WIDTH, 30, 40])
+@pytest.mark.parametrize("width", [LEAST_WIDTH, 40])
 def test_a_list_that_does_not_fit_stands_one_under_the_other(width: int) -> None:
     shown = drawn({"columns": COLUMNS}, width)
     assert "  Company" in shown

@@ -108,6 +108,7 @@ def _lost(path: Path, error: ProviderRefused) -> CannotGoOn:
         f"The answer to the rotation was lost ({error.message.removeprefix(f'{ANSWER_LOST}: ')}):"
         f" the key in {path} may be void, and nobody here knows the new one.",
         mend=f"It is not sent again. Try the key: enricher key test --api-key-file"
-        f" {shlex.quote(str(path))}. If it is refused, copy the new one from the workspace ({WHERE_KEYS_STAND}) into that file.",
+        f" {shlex.quote(str(path))}. If it is refused, copy the new one from the"
+        f" workspace ({WHERE_KEYS_STAND}) into that file.",
         code=ANSWER_LOST,
     )

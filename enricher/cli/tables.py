@@ -17,8 +17,8 @@ from rich.text import Text
 
 from enricher.harmless import printable
 
-USUAL_WIDTH, LEAST_WIDTH = 100, 20
-"""Columns where there is no terminal, and those below which nothing fits."""
+USUAL_WIDTH, LEAST_WIDTH, TOO_NARROW = 100, 30, 12
+"""Columns where there is no terminal; the fewest that are used; those in which no section fits."""
 
 INDENT = 2
 NOTHING = "–"
@@ -54,7 +54,7 @@ def _object(
 
 
 def _section(name: str, value: Any, width: int) -> Iterator[RenderableType]:
-    if width < LEAST_WIDTH:  # too deep to draw
+    if width < TOO_NARROW:  # too deep to draw
         yield Text(_text(value), overflow="fold")
     elif isinstance(value, Mapping):
         yield from _object(value, width, verbatim=name in AS_THEY_ARE)

@@ -69,8 +69,9 @@ def about_to_change(path: Path, refuges: Sequence[Path] = ()) -> Iterator["NewKe
             draft = held.enter_context(closing(_Draft(target)))
             draft.write(_FILLER)
             _sync_folder(target.parent)
-        except OSError as error:
-            raise _cannot_be_replaced(path, error.strerror or str(error)) from None
+        except (OSError, RuntimeError) as error:  # the second for links in a circle
+            cause = getattr(error, "strerror", "") or str(error)
+            raise _cannot_be_replaced(path, cause) from None
         yield NewKeyFile(path, draft, refuges)
 
 
