@@ -1,5 +1,7 @@
 """What an API says, drawn for people: every field, in any width, and harmless."""
 
+from typing import Any
+
 import pytest
 
 from enricher.cli.tables import LEAST_WIDTH, drawn
@@ -54,9 +56,10 @@ def test_foreign_text_is_neither_markup_nor_control() -> None:
 
 
 def test_deep_and_odd_values_end_somewhere() -> None:
-    deep: dict = {"x": 1}
+    deep: dict[str, Any] = {"x": 1}
     for _ in range(190):
         deep = {"inside": deep}
-    for data in (deep, {"a": [1, [2], {"b": 3}]}, {"a": {}, "b": [], "c": [{}]}, {}):
+    odd: list[dict[str, Any]] = [{"a": [1, [2], {"b": 3}]}, {"a": {}, "b": [], "c": [{}]}, {}]
+    for data in (deep, *odd):
         assert drawn(data, 40) is not None
     assert "'b': 3" in drawn({"a": [1, [2], {"b": 3}]}, 40)

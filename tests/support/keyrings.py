@@ -11,7 +11,7 @@ from keyring.errors import KeyringLocked
 class FileKeyring(KeyringBackend):
     """Keeps its secrets in the file that TEST_KEYRING names."""
 
-    priority = 1  # type: ignore[assignment]  # the library's own type is a property of the class
+    priority = 1
 
     def _all(self) -> dict[str, str]:
         path = Path(os.environ["TEST_KEYRING"])
