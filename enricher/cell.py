@@ -117,7 +117,7 @@ def _other_text(value: object) -> str:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, list | tuple | dict):
-        return _nested_json(value)
+        return as_nested_json(value)
     raise TypeError(f"a cell of type {type(value).__name__} has no text form")
 
 
@@ -142,15 +142,15 @@ def _duration_text(value: timedelta) -> str:
     return f"{sign}P{days}" + (f"T{clock}" if clock else "")
 
 
-def _nested_json(value: object) -> str:
-    """JSON whose numbers and dates have the same text as they would have in a cell."""
+def as_nested_json(value: object) -> str:
+    """Return compact JSON whose numbers and dates have the same text as they have in a cell."""
     if value is None or value != value:  # NaN is the one value that differs from itself
         return "null"
     if isinstance(value, dict):
-        pairs = (f"{_quoted(str(key))}:{_nested_json(item)}" for key, item in value.items())
+        pairs = (f"{_quoted(str(key))}:{as_nested_json(item)}" for key, item in value.items())
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_nested_json, value)) + "]"
+        return "[" + ",".join(map(as_nested_json, value)) + "]"
     text = as_text(value)
     is_number = isinstance(value, int | float | Decimal) and not text.endswith("inf")
     return text if is_number else _quoted(text)

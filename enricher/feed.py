@@ -40,6 +40,9 @@ class Rows(Protocol):
     @property
     def blank_lines(self) -> int: ...
 
+    @property
+    def ragged_lines(self) -> int: ...
+
     def batches(self) -> Iterator[pl.DataFrame]: ...
 
 
@@ -100,6 +103,7 @@ class RowFlow:
                 bought_before=again.count(),
                 blank_lines=self.table.blank_lines,
                 not_refreshed=counts["not_refreshed"],
+                ragged_lines=self.table.ragged_lines,
             )
 
     def feed(self, lookup: Lookup, *, doubts: bool = False) -> Iterator[Fed]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -25,6 +26,7 @@ from pydantic import (
 
 from enricher.cell import well_formed
 from enricher.errors import UsageError
+from enricher.formats import STANDARD, Ragged, Reading, parse_name, split_pattern
 from enricher.model import Limit, Mode
 from enricher.record import InDoubt
 
@@ -156,6 +158,27 @@ def _parse_text(text: str) -> str:
     return text
 
 
+def _parse_place(value: object) -> Path:
+    """A file, or standard input or output."""
+    return Path(STANDARD) if str(value) == STANDARD else parse_path(value)
+
+
+def _parse_encoding(value: object) -> str:
+    name = str(value)
+    try:
+        "a".encode(name).decode(name)
+    except (LookupError, UnicodeError, ValueError):  # ValueError: a NUL in the name
+        raise ValueError(f"{name!r} is no encoding such as utf-8 or windows-1252") from None
+    return name
+
+
+def _parse_delimiter(value: object) -> str:
+    text = {"tab": "\t", "\\t": "\t"}.get(str(value), str(value))
+    if len(text) != 1 or not text.isascii() or text in '"\r\n\0':
+        raise ValueError(f"{str(value)!r} must be one character, or `tab`")
+    return text
+
+
 Age = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
@@ -165,6 +188,9 @@ FailureLimit = Annotated[
 InFlight = Annotated[int | Literal["auto"], BeforeValidator(parse_in_flight)]
 Url = Annotated[str, BeforeValidator(parse_url)]
 FilePath = Annotated[Path, BeforeValidator(parse_path)]
+Place = Annotated[Path, BeforeValidator(_parse_place)]
+Encoding = Annotated[str, BeforeValidator(_parse_encoding)]
+Delimiter = Annotated[str, BeforeValidator(_parse_delimiter)]
 Prefix = Annotated[str, BeforeValidator(_parse_prefix)]
 Text = Annotated[str, AfterValidator(_parse_text)]
 
@@ -173,14 +199,19 @@ class Job(BaseModel):
     """Everything a user can say of a job. Paths are absolute; no secret stands here.
 
     `rate` in requests per second, `run_timeout` in seconds; `maps` is label to column, `templates`
-    label to template.
+    label to template. `input` is what the job is known by; `read_from`, where given, is read in
+    its place: the copy of standard input, or where the input has moved to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: FilePath
-    output: FilePath
+    input: Place
+    read_from: FilePath | None = None
+    output: Place
     checkpoint: FilePath
+    encoding: Encoding | None = None
+    delimiter: Delimiter | None = None
+    ragged: Ragged = Ragged.ERROR
     overwrite: bool = False
     excel_safe: bool = False
     provider: Literal["bitscale"] = "bitscale"
@@ -213,9 +244,13 @@ class Job(BaseModel):
         values = {name: value for name, value in values.items() if value is not None}
         if "input" in values:
             source = Path(values["input"])
-            values.setdefault("output", source.parent / f"{source.stem}.enriched{source.suffix}")
-            output = Path(values["output"])
-            values.setdefault("checkpoint", output.parent / f"{output.name}.checkpoint.db")
+            if _is_one_file(source):
+                values.setdefault(
+                    "output", source.parent / parse_name(source.name).marked("enriched")
+                )
+            # Without an output there is no job; its being missing is mistake enough.
+            output = Path(values.get("output", source))
+            values.setdefault("checkpoint", _checkpoint_beside(output, values))
         return values
 
     @field_validator("templates")
@@ -233,9 +268,20 @@ class Job(BaseModel):
         return f"{parts.scheme}://{host}".lower()
 
     @property
-    def partial(self) -> Path:
-        """Where the output goes while the job is not finished."""
-        return self.output.with_name(f"{self.output.stem}.partial{self.output.suffix}")
+    def partial(self) -> Path | None:
+        """Where the output goes while the job is not finished; never to standard output."""
+        if str(self.output) == STANDARD:
+            return None
+        return self.output.with_name(parse_name(self.output.name).marked("partial"))
+
+    @property
+    def source(self) -> Path:
+        """What is read, unless standard input has no copy yet."""
+        return self.read_from or self.input
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.encoding, self.delimiter, self.ragged)
 
     @property
     def id(self) -> str:
@@ -251,6 +297,23 @@ class Job(BaseModel):
             sorted(self.templates.items()),
         ]
         return hashlib.blake2b(json.dumps(identity).encode(), digest_size=6).hexdigest()
+
+
+def _is_one_file(source: Path) -> bool:
+    return str(source) != STANDARD and not split_pattern(source.absolute())[1]
+
+
+def _checkpoint_beside(output: Path, values: Mapping[str, Any]) -> Path:
+    """`<output>.checkpoint.db`; for standard output one in the user's state directory.
+
+    There it belongs to what is read and asked, so that the same command finds it again.
+    """
+    if str(output) != STANDARD:
+        return output.parent / f"{output.name}.checkpoint.db"
+    asked = [str(_parse_place(values["input"])), values.get("base_url"), values.get("grid")]
+    digest = hashlib.blake2b(json.dumps(asked).encode(), digest_size=6).hexdigest()
+    folder = platformdirs.user_state_path("enricher", appauthor=False)
+    return folder / f"{digest}.checkpoint.db"
 
 
 def make_job(options: Mapping[str, Any]) -> Job:
@@ -269,6 +332,8 @@ def make_job(options: Mapping[str, Any]) -> Job:
 def _mistake(detail: Any) -> str:
     name = str(detail["loc"][0])
     option = _OPTIONS.get(name) or f"--{name.replace('_', '-')}"
+    if detail["type"] == "missing" and name == "output":
+        return "--output: is required where the input is no single file (-o out.csv, or -o -)"
     if detail["type"] in ("missing", "string_too_short"):
         return f"{option}: is required"
     return f"{option}: " + str(detail["msg"]).removeprefix("Value error, ")

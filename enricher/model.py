@@ -341,11 +341,15 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """A file as it was when it was read; equal fingerprints mean that nobody wrote to it."""
+    """A file as it was when it was read; equal fingerprints mean that nobody wrote to it.
+
+    `version` is whatever else tells it: a digest over several files, a store's own mark.
+    """
 
     size: int
     mtime_ns: int
     inode: int
+    version: str = ""
 
 
 OnSent = Callable[[], None]

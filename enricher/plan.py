@@ -175,7 +175,8 @@ class Census:
 
     `new_runs` counts distinct inputs to buy, `bought_before` those of them that have a result of
     fewer output columns; `reused` counts rows with an answer already, `not_refreshed` those of
-    them whose result is too old and holds more output columns than are asked for.
+    them whose result is too old and holds more output columns than are asked for; `ragged_lines`
+    counts rows that were padded or passed over.
     """
 
     total: int
@@ -186,6 +187,7 @@ class Census:
     bought_before: int
     blank_lines: int
     not_refreshed: int = 0
+    ragged_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)

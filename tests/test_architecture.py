@@ -22,7 +22,7 @@ PACKAGE = ROOT / "enricher"
 # --- the tables ------------------------------------------------------------------------------
 
 FLOORS: Sequence[set[str]] = (
-    {"errors", "model", "record", "verdicts", "cell", "column", "harmless"},
+    {"errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"},
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
         *("providers", "tally", "distinct", "schedule", "intake", "stops"),
@@ -67,12 +67,14 @@ MUST_NOT_KNOW = {
 
 LIBRARIES = {
     "aiolimiter": ("pace",),
+    "backports": ("zstd",),
     "click": ("cli",),
+    "compression": ("zstd",),
     "filelock": ("checkpoint",),
     "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
     "httpx2": ("providers.transport", "providers.connections"),
     "keyring": ("providers.system_keyring",),
-    "platformdirs": ("api",),
+    "platformdirs": ("job",),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed"),
     "pydantic": ("job",),
     "rich": ("cli",),

@@ -30,6 +30,7 @@ class Rows:
     rows: list
     size: int = 2
     blank_lines: int = 0
+    ragged_lines: int = 0
 
     def batches(self):
         for start in range(0, len(self.rows), self.size):

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from enricher.api.hooks import Hooks
+from enricher.api.inputs import standard_input_copied
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of
 from enricher.api.running import run_job
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
+from enricher.formats import STANDARD
 from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
 from enricher.model import Stop, StopCode, Warn
 from enricher.providers import bitscale
@@ -33,6 +35,7 @@ __all__ = [
     "Stop",
     "StopCode",
     "Summary",
+    "check_standard_output",
     "doubt_lines",
     "duration",
     "evidence_lines",
@@ -73,7 +76,8 @@ def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lamb
     Raises:
         EnricherError: as `run`, for what can be known before a submission.
     """
-    return asyncio.run(plan_job(job, environ, warn))
+    with standard_input_copied(job, for_good=False) as job:
+        return asyncio.run(plan_job(job, environ, warn))
 
 
 def run(
@@ -85,7 +89,12 @@ def run(
         CannotGoOn: the input, mapping, key, target, output or checkpoint is not fit; nothing lost.
         TryLater: the checkpoint is in use, or the server does not answer.
     """
-    return asyncio.run(run_job(job, environ, hooks or Hooks(), job.id))
+    hooks = hooks or Hooks()
+    if str(job.output) == STANDARD:
+        job.checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hooks.warn(f"the checkpoint is {job.checkpoint}")
+    with standard_input_copied(job, for_good=True) as job:
+        return asyncio.run(run_job(job, environ, hooks, job.id))
 
 
 def resume(
@@ -95,11 +104,13 @@ def resume(
     job_id: str | None = None,
     environ: Mapping[str, str] = os.environ,
     hooks: Hooks | None = None,
+    as_json: bool = False,
 ) -> Summary:
     """Go on with the job that `checkpoint` holds, with the options of its last invocation.
 
     Args:
         changes: options given anew; `None` keeps the stored one.
+        as_json: standard output is for the summary.
 
     Raises:
         CannotGoOn, TryLater: as `run`.
@@ -111,7 +122,17 @@ def resume(
     _check_base_url(record.options, given, environ)
     kept = {name: value for name, value in record.options.items() if name not in EACH_TIME}
     job = make_job({**kept, **given, "checkpoint": checkpoint})
+    check_standard_output(job, as_json=as_json)
     return asyncio.run(run_job(job, environ, hooks or Hooks(), record.id))
+
+
+def check_standard_output(job: Job, *, as_json: bool) -> None:
+    """Raise `UsageError` if standard output would hold a table and a summary."""
+    if as_json and str(job.output) == STANDARD:
+        raise UsageError(
+            "The output goes to standard output: --json has no place there.",
+            mend="Leave out --json, or write the summary to a file with --summary-file.",
+        )
 
 
 def _check_base_url(

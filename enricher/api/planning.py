@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+from enricher.api.remarks import remarks_on_reading
 from enricher.api.wiring import is_begun, nothing_known, open_input, prepared, wanted_by
 from enricher.checkpoint import Pass, Reader
 from enricher.feed import Lookup
@@ -93,5 +94,5 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
             samples={
                 label: tuple(inputs[label] for inputs in samples) for label in ready.mapping.labels
             },
-            remarks=ready.briefing.remarks,
+            remarks=(*remarks_on_reading(job, table, census), *ready.briefing.remarks),
         )

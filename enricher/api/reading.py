@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from enricher import sink, source
-from enricher.api.wiring import check_output, is_ours, layout_of, stored_flow, warn_of_formulas
+from enricher import sink
+from enricher.api.inputs import check_not_input, open_source
+from enricher.api.wiring import is_ours, layout_of, stored_flow, warn_of_formulas
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
+from enricher.formats import STANDARD
 from enricher.job import make_job
 from enricher.model import State, Warn
 from enricher.report.evidence import Evidence
@@ -55,7 +57,7 @@ def _interrupted(reader: Reader, record: JobRecord, last: Summary) -> Summary:
     killed process may be a second old."""
     summary = replace(last, outcome=JobOutcome.INTERRUPTED, eta_seconds=None)
     try:
-        table = source.open_table(Path(record.options["input"]))
+        table = open_source(make_job(record.options))
         flow = stored_flow(record, table)
         counts = Counter(
             str(outcome.status)
@@ -84,14 +86,17 @@ def export_to(
     """See `api.export`."""
     with Reader(checkpoint) as reader:
         record = reader.job(job_id)
-        job = make_job({**record.options, **({"input": input_path} if input_path else {})})
-        path = output.absolute() if output else job.partial
-        table = source.open_table(job.input)
-        check_output(path, job.input)
-        _check_replaceable(reader, path, overwrite)
+        job = make_job({**record.options, **({"read_from": input_path} if input_path else {})})
+        path = output or job.partial or job.output
+        table = open_source(job)
         flow = stored_flow(record, table)
-        layout = layout_of(job, table, reader.output_columns(record))
-        note_export(checkpoint, path)
+        layout = layout_of(job, table, reader.output_columns(record), path)
+        if str(path) != STANDARD:
+            path = path.absolute()
+            check_not_input(path, table, job.source)
+            sink.check_writable(path)
+            _check_replaceable(reader, path, overwrite)
+            note_export(checkpoint, path)
         written = sink.write(
             path, layout, lambda: flow.outcomes(lambda keys: reader.records(keys, outputs=True))
         )

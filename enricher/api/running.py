@@ -15,6 +15,7 @@ from enricher.api.account import Account
 from enricher.api.feeder import Feeder
 from enricher.api.hooks import Hooks
 from enricher.api.outside import REAL, Moment, Outside
+from enricher.api.remarks import remarks_on_reading, remarks_on_run
 from enricher.api.wiring import (
     Prepared,
     is_begun,
@@ -23,6 +24,7 @@ from enricher.api.wiring import (
     most_in_flight,
     nothing_known,
     open_input,
+    outputs_of,
     prepared,
     stops_in,
     wanted_again,
@@ -39,7 +41,6 @@ from enricher.model import (
     Failed,
     Item,
     Journal,
-    Mode,
     Recovered,
     Spent,
     State,
@@ -95,7 +96,7 @@ async def run_job(
 
 
 def _check_replaceable(job: Job, known: bool) -> None:
-    existing = [path for path in (job.output, job.partial) if path.exists()]
+    existing = [path for path in outputs_of(job) if path.exists()]
     if job.overwrite or not existing:
         return
     ours: set[str] = set()
@@ -191,26 +192,12 @@ class Invocation:
             self._account.engine.stop(stop)
 
     def _remark(self, census: Census) -> None:
-        """Say what a person should know before money is spent, or about what was read."""
-        if census.blank_lines:
-            self._hooks.warn(f"{census.blank_lines} blank lines of the input are passed over")
-        if census.bought_before:
-            self._hooks.warn(
-                f"{census.bought_before} inputs have a result with fewer output columns: they are"
-                " run, and paid, again"
-            )
-        if census.not_refreshed:
-            self._hooks.warn(
-                f"{census.not_refreshed} rows are too old, but not refreshed: their results hold"
-                " more output columns than are asked for; leave out --output-column to refresh them"
-            )
-        if census.new_runs:
-            for remark in self._ready.briefing.remarks:
-                self._hooks.warn(remark)
-            if self._job.mode is Mode.SYNC:
-                self._hooks.warn(
-                    "sync mode: submissions that are open when the program dies are in doubt"
-                )
+        ready = self._ready
+        for remark in (
+            *remarks_on_reading(self._job, ready.table, census),
+            *remarks_on_run(self._job, ready.briefing, census),
+        ):
+            self._hooks.warn(remark)
 
     # --- before ------------------------------------------------------------------------------
 
@@ -218,6 +205,7 @@ class Invocation:
         """Read the whole input once, unless an earlier reading of the very same file is stored."""
         seen = {
             "fingerprint": asdict(self._ready.table.fingerprint()),
+            "reading": asdict(self._job.reading),
             "wanted": wanted_again(self._flow.wanted),
         }
         stored = self._reader.census(self._id)
@@ -314,7 +302,8 @@ class Invocation:
         refused = stop is not None and self._code_of(stop) == 1
         if not refused:
             path = self._job.output if stop is None else self._job.partial
-            await self._stored(self._store.claim_output, str(path))
+            if path is not None:
+                await self._stored(self._store.claim_output, str(path))
             self._account.written = await self._feeder.run(self._write_output, path)
             if kept := self._account.written["kept_old"]:
                 self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
@@ -364,10 +353,11 @@ class Invocation:
         for line in evidence_lines(evidence):
             self._hooks.warn(line)
 
-    def _write_output(self, path: Path) -> Counter[str]:
-        """Write what there is; returns how many rows are in which status, and `kept_old`."""
-        columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
-        layout = layout_of(self._job, self._ready.table, columns)
+    def _write_output(self, path: Path | None) -> Counter[str]:
+        """Write what there is; returns how many rows are in which status, and `kept_old`.
+
+        Without a path they are only counted: standard output gets no half of a table.
+        """
         rows: Counter[str] = Counter()
 
         def counted() -> Iterator[sink.Pair]:
@@ -377,9 +367,16 @@ class Invocation:
                 rows["kept_old"] += sum(outcome.kept_old for outcome in outcomes)
                 yield batch, outcomes
 
+        if path is None:
+            for _ in counted():
+                pass
+            return rows
+        columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
+        layout = layout_of(self._job, self._ready.table, columns, path)
         warn_of_formulas(sink.write(path, layout, counted), layout, self._hooks.warn)
-        if path == self._job.output and is_ours(self._feeder_reader, self._job.partial):
-            self._job.partial.unlink(missing_ok=True)
+        partial_path = self._job.partial
+        if path == self._job.output and partial_path and is_ours(self._feeder_reader, partial_path):
+            partial_path.unlink(missing_ok=True)
         return rows
 
     def _code_of(self, stop: Stop) -> int:

@@ -3,15 +3,17 @@
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from enricher import pace, sink, source
+from enricher import pace, sink
+from enricher.api.inputs import check_not_input, open_source
 from enricher.checkpoint import JobRecord, Pass, Reader
 from enricher.checkpoint.exports import was_exported
 from enricher.errors import CheckpointError, InputError, OutputError, UsageError
 from enricher.feed import RowFlow
+from enricher.formats import parse_name
 from enricher.job import Job
 from enricher.mapping import InputMapping, KeyMaker, resolve
 from enricher.model import (
@@ -54,19 +56,14 @@ def open_input(job: Job) -> Table:
         InputError: not a table, or it has the status columns already.
         OutputError: the output is the input, or cannot be written.
     """
-    table = source.open_table(job.input)
-    check_output(job.output, job.input)
-    check_output(job.partial, job.input)
+    table = open_source(job)
+    for output in outputs_of(job):
+        check_not_input(output, table, job.source)
+        sink.check_writable(output)
     if job.checkpoint in (job.output, job.partial):
         raise OutputError(
             f"{job.checkpoint} cannot be the output and the checkpoint.",
             mend="Name another file with -o or with --checkpoint.",
-        )
-    if len(table.columns) == 1 and (found := _other_delimiter(table.columns[0])):
-        raise InputError(
-            f"{job.input} seems to be separated by {found}: its only column would be"
-            f" {table.columns[0]!r}.",
-            mend="Save it separated by commas; other delimiters are not supported yet.",
         )
     taken = [name for name in sink.status_columns(job.status_prefix) if name in table.columns]
     if taken:
@@ -78,9 +75,9 @@ def open_input(job: Job) -> Table:
     return table
 
 
-def _other_delimiter(header: str) -> str:
-    names = {";": "semicolons", "\t": "tabs", "|": "bars"}
-    return next((name for delimiter, name in names.items() if delimiter in header), "")
+def outputs_of(job: Job) -> tuple[Path, ...]:
+    """The files that the job may write, besides its checkpoint; none for standard output."""
+    return () if job.partial is None else (job.output, job.partial)
 
 
 def is_begun(checkpoint: Path) -> bool:
@@ -106,16 +103,6 @@ def is_ours(reader: Reader, path: Path) -> bool:
 def nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
     """The lookup of a checkpoint that is not there yet."""
     return {}
-
-
-def check_output(output: Path, input_path: Path) -> None:
-    """Raise `OutputError` if `output` is the input, or cannot be written."""
-    if output == input_path or (output.exists() and output.samefile(input_path)):
-        raise OutputError(
-            f"The output {output} is the input itself.",
-            mend="Name another file with -o; the input is never changed.",
-        )
-    sink.check_writable(output)
 
 
 @asynccontextmanager
@@ -146,7 +133,7 @@ async def prepared(
         )
         context = Context(job.provider, job.origin, briefing.account, job.grid, job.source_id)
         flow = flow_of(table, mapping, context, briefing.asked)
-        sink.check_layout(job.output, layout_of(job, table, briefing.outputs))
+        sink.check_layout(job.output, layout_of(job, table, briefing.outputs, job.output))
         yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
 
 
@@ -234,9 +221,14 @@ def stored_flow(record: JobRecord, table: Table) -> RowFlow:
     return flow_of(table, mapping, record.context, record.asked)
 
 
-def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...]) -> sink.Layout:
+def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Path) -> sink.Layout:
+    """The layout of the output at `path`. The tabs of a `.tsv` file are of its format, not its own:
+    as `.csv` it has commas."""
+    dialect = table.dialect
+    if dialect and parse_name(job.source.name).format == ".tsv" != parse_name(path.name).format:
+        dialect = replace(dialect, delimiter=",")
     return sink.Layout(
-        table.columns, outputs, job.status_prefix, table.dialect, excel_safe=job.excel_safe
+        table.columns, outputs, job.status_prefix, dialect, excel_safe=job.excel_safe
     )
 
 

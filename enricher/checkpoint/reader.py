@@ -156,6 +156,10 @@ class Reader:
         )
         return [_unfinished(row) for row in rows]
 
+    def all_options(self) -> list[dict[str, Any]]:
+        """The options of every job, as its last invocation had them."""
+        return [json.loads(row[0]) for row in self._all("SELECT options FROM jobs", ())]
+
     def wrote(self, output: str) -> bool:
         """Whether a job of this checkpoint writes `output`."""
         return bool(self._all("SELECT 1 FROM outputs_written WHERE path = ?", (output,)))

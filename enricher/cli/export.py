@@ -28,7 +28,7 @@ from enricher.cli.telling import say, warn
     type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Where to write, .csv or .parquet. Default: the job's <stem>.partial<ext>.",
+    help="Where to write; - is CSV on standard output. Default: the job's <stem>.partial<ext>.",
 )
 @OVERWRITE
 @JOB_ID
@@ -38,7 +38,7 @@ def command(
     output: Path | None,
     overwrite: bool | None,
     job_id: str | None,
-    input: Path | None,
+    read_from: Path | None,
 ) -> int:
     """Write the output of CHECKPOINT's job as far as it is, at any time, while it runs too.
 
@@ -48,7 +48,12 @@ def command(
     from enricher import api
 
     path = api.export(
-        checkpoint, output, job_id=job_id, input_path=input, overwrite=bool(overwrite), warn=warn
+        checkpoint,
+        output,
+        job_id=job_id,
+        input_path=read_from,
+        overwrite=bool(overwrite),
+        warn=warn,
     )
     say(f"Written: {path}")
     return 0

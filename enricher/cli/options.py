@@ -91,7 +91,8 @@ OUTPUT = option(
     type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Output, .csv or .parquet. Default: leads.csv gives leads.enriched.csv beside it.",
+    help="Output, its format by extension; - is CSV on standard output. Default: leads.csv.gz gives"
+    " leads.enriched.csv.gz beside it. Required for -, and for several files.",
 )
 OVERWRITE = option(
     "--overwrite",
@@ -254,10 +255,34 @@ JOB_ID = option(
 )
 MOVED_INPUT = option(
     "--input",
+    "read_from",
     type=PATH,
     metavar="PATH",
     group=WHAT,
     help="Stands in for an input that moved.",
+)
+
+TEXT = (
+    option(
+        "--encoding",
+        metavar="NAME",
+        group=ROWS,
+        help="Encoding of the input. Default: found; UTF-8, UTF-16 with a byte order mark, else"
+        " Windows-1252.",
+    ),
+    option(
+        "--delimiter",
+        metavar="CHARACTER",
+        group=ROWS,
+        help="What separates the cells of a CSV input, such as ; or tab. Default: found.",
+    ),
+    option(
+        "--ragged",
+        type=click.Choice(["error", "pad", "skip"]),
+        group=ROWS,
+        help="A row with too few or too many fields: refuse it by its line, fill it up with empty"
+        " cells, or leave it out, of the output too. Default: error.",
+    ),
 )
 
 JOB_OPTIONS = together(
@@ -284,10 +309,12 @@ JOB_OPTIONS = together(
             help='Feed a grid input from a template, "https://{Domain}", or a constant; {{ is a'
             " brace; --set LABEL= leaves it empty.",
         ),
+        *TEXT,
         OUTPUT,
         OVERWRITE,
         EXCEL_SAFE,
         OUTPUT_COLUMNS,
+        MOVED_INPUT,
         option(
             "--source-id",
             metavar="ID",

@@ -25,6 +25,7 @@ from enricher.cli.options import (
     RATE,
     RUN_TIMEOUT,
     SUMMARY_FILE,
+    TEXT,
     GroupedCommand,
     together,
 )
@@ -44,6 +45,7 @@ from enricher.cli.work import work
         OUTPUT,
         OVERWRITE,
         EXCEL_SAFE,
+        *TEXT,
         BASE_URL,
         KEY_FILE,
         MODE,
@@ -74,7 +76,9 @@ def command(
     from enricher import api
 
     return work(
-        lambda hooks: api.resume(checkpoint.absolute(), changes, job_id=job_id, hooks=hooks),
+        lambda hooks: api.resume(
+            checkpoint.absolute(), changes, job_id=job_id, hooks=hooks, as_json=as_json
+        ),
         as_json=as_json,
         summary_file=summary_file,
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from enricher.formats import STANDARD, Ragged, parse_name
 from enricher.harmless import printable
 from enricher.report.summary import JobOutcome, Summary
 
@@ -56,6 +57,14 @@ def summary_lines(summary: Summary) -> list[str]:
     return lines
 
 
+def ragged_line(ragged: Ragged, count: int) -> str:
+    """What became of so many rows with too many or too few fields."""
+    rows = "row" if count == 1 else "rows"
+    if ragged is Ragged.SKIP:
+        return f"{rows} with too many or too few fields left out of the output too (--ragged skip)"
+    return f"{rows} with too few fields filled up with empty ones (--ragged pad)"
+
+
 def _wait(summary: Summary) -> str:
     if summary.median_wait is None:
         return ""
@@ -66,7 +75,10 @@ def _output_line(summary: Summary) -> str:
     if summary.outcome is not JobOutcome.STOPPED or not summary.output:
         return f"  output      {printable(summary.output or '')}"
     path = PurePath(summary.output or "")
-    return f"  so far      {printable(str(path.with_name(f'{path.stem}.partial{path.suffix}')))}"
+    if str(path) == STANDARD:
+        return "  output      none yet: standard output gets finished tables only"
+    partial = path.with_name(parse_name(path.name).marked("partial"))
+    return f"  so far      {printable(str(partial))}"
 
 
 def _next_command(summary: Summary) -> str:

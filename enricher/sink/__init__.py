@@ -2,8 +2,9 @@
 
 layout.py     which columns, and how they are named
 target.py     a temporary file beside the target, renamed when it is complete
-text.py       a column of typed cells as text
-delimited.py  CSV
+stream.py     where text goes: packed or plain, a file or standard output
+delimited.py  CSV and TSV
+ndjson.py     NDJSON
 shapes.py     the narrowest type for what an output column holds
 parquet.py    Parquet
 """
@@ -12,8 +13,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from enricher.errors import OutputError
+from enricher.formats import STANDARD, parse_name
 from enricher.sink.delimited import write_delimited
-from enricher.sink.layout import Layout, Pair, Written, output_names, status_columns
+from enricher.sink.layout import (
+    Layout,
+    Pair,
+    Written,
+    check_distinct_names,
+    output_names,
+    status_columns,
+)
+from enricher.sink.ndjson import write_ndjson
 from enricher.sink.parquet import check_parquet_names, write_parquet
 from enricher.sink.target import check_place
 
@@ -31,17 +41,25 @@ __all__ = [
 _Pairs = Callable[[], Iterable[Pair]]
 _Writer = Callable[[Path, Layout, _Pairs], Written]
 
-_FORMATS: dict[str, _Writer] = {".csv": write_delimited, ".parquet": write_parquet}
+_TEXT: dict[str, _Writer] = {
+    ".csv": write_delimited,
+    ".tsv": write_delimited,
+    ".ndjson": write_ndjson,
+    ".jsonl": write_ndjson,
+}
+"""Formats of text; each may be packed."""
+
+_BINARY: dict[str, _Writer] = {".parquet": write_parquet}
 
 
 def write(path: Path, layout: Layout, pairs: _Pairs) -> Written:
-    """Write the table to `path`, its format told by the extension.
+    """Write the table to `path`, its format told by the extension; `-` is CSV on standard output.
 
     Memory does not grow with the number of rows. The file appears when it is complete; until
     then, and after any error, what was at `path` stays as it was.
 
     Args:
-        path: a new file, or one to be replaced.
+        path: a new file, one to be replaced, or `-`.
         layout: the columns.
         pairs: called for each pass over the rows; Parquet needs two, and one more whenever an
             outcome appeared in between that its column's type does not hold. Pairs without rows
@@ -64,26 +82,34 @@ def check_writable(path: Path) -> None:
         OutputError: it will not; the message says why.
     """
     _writer_for(path)
-    check_place(path)
+    if str(path) != STANDARD:
+        check_place(path)
 
 
 def check_layout(path: Path, layout: Layout) -> None:
     """Make sure, before money is spent, that the format of `path` can hold the columns.
 
     Raises:
-        OutputError: a status column is there already, or Parquet cannot hold the names.
+        OutputError: a status column is there already, or the format cannot hold the names.
     """
     layout.check()
     if _writer_for(path) is write_parquet:
         check_parquet_names(path, layout)
+    if _writer_for(path) is write_ndjson:
+        check_distinct_names(path, layout, "NDJSON")
 
 
 def _writer_for(path: Path) -> _Writer:
-    extension = path.suffix.lower()
-    if extension not in _FORMATS:
-        found = f"the extension {extension}" if extension else "a name without extension"
-        raise OutputError(
-            f"{path} cannot be written: {found} does not name a format that can be written",
-            mend=f"Give it one of these extensions: {', '.join(_FORMATS)}.",
-        )
-    return _FORMATS[extension]
+    if str(path) == STANDARD:
+        return write_delimited
+    name = parse_name(path.name)
+    if name.format in _TEXT:
+        return _TEXT[name.format]
+    if name.format in _BINARY and not name.packing:
+        return _BINARY[name.format]
+    found = f"the extension {name.extension}" if name.extension else "a name without extension"
+    known = ", ".join([*_TEXT, *_BINARY])
+    raise OutputError(
+        f"{path} cannot be written: {found} does not name a format that can be written",
+        mend=f"Give it one of these extensions: {known}; text may end in .gz or .zst too.",
+    )

@@ -1,25 +1,27 @@
-"""CSV, written batch by batch."""
+"""Delimited text (CSV, TSV), written batch by batch."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from enricher.cell import as_csv
 from enricher.column import column_as_text
+from enricher.formats import parse_name
 from enricher.harmless import is_formula
 from enricher.model import Dialect, Json
 from enricher.record import Outcome
 from enricher.sink.layout import Layout, Pair, Written
 from enricher.sink.outcomes import status_and_error, values_of
-from enricher.sink.target import blamed, replacing
+from enricher.sink.stream import written_to
 
 _BOM = b"\xef\xbb\xbf"
 
 
 def write_delimited(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]) -> Written:
-    """Write the header and all rows to `path`, in the input's dialect.
+    """Write the header and all rows to `path`, in the input's dialect; `.tsv` has tabs.
 
     Fields are quoted where they must be, and where they are empty but not null. What is enriched
     is made safe for spreadsheets if `layout` says so; the input's cells stay as they came.
@@ -28,15 +30,14 @@ def write_delimited(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pai
         OutputError: the file cannot be made, or the disk did not take it.
     """
     dialect = layout.dialect or Dialect()
+    if parse_name(path.name).format == ".tsv":
+        dialect = replace(dialect, delimiter="\t")
     head = _BOM if dialect.bom else b""
     foreign = _ForeignText(safe=layout.excel_safe)
-    with replacing(path) as (file, _):
-        with blamed(path):
-            file.write(head + _encoded(_header(layout, foreign), dialect))
+    with written_to(path) as write:
+        write(head + _encoded(_header(layout, foreign), dialect))
         for frame, outcomes in pairs():
-            text = _encoded(_rows(frame, outcomes, layout, foreign), dialect)
-            with blamed(path):
-                file.write(text)
+            write(_encoded(_rows(frame, outcomes, layout, foreign), dialect))
     return Written(foreign.formulas)
 
 

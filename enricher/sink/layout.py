@@ -1,8 +1,10 @@
 """Which columns the output has, in which order, and how they are named."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import polars as pl
 
@@ -63,6 +65,24 @@ class Layout:
                 f"the input already has a column {taken[0]}; it may be an output of enricher",
                 mend="Choose other names for the status columns: --status-prefix NAME.",
             )
+
+
+OWN_NAMES = "Write the output as .csv, or give every column of the input a name of its own."
+
+
+def check_distinct_names(path: Path, layout: Layout, format_: str) -> None:
+    """Make sure that no two columns of the input have one name, for a format that needs that.
+
+    Raises:
+        OutputError: two have; names them.
+    """
+    twice = [name for name, times in Counter(layout.columns).items() if times > 1]
+    if twice:
+        raise OutputError(
+            f"{path} cannot be written: the input has two columns named {twice[0]!r}, "
+            f"and {format_} allows a name once",
+            mend=OWN_NAMES,
+        )
 
 
 def status_columns(prefix: str = STATUS_PREFIX) -> tuple[str, str]:

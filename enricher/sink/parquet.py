@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from polars.io.plugins import register_io_source
 
 from enricher.errors import OutputError
 from enricher.record import Outcome
-from enricher.sink.layout import Layout, Pair, Written
+from enricher.sink.layout import OWN_NAMES, Layout, Pair, Written, check_distinct_names
 from enricher.sink.outcomes import status_and_error, values_of
 from enricher.sink.shapes import ColumnShape, as_series
 from enricher.sink.target import blamed, replacing
@@ -43,20 +42,13 @@ def check_parquet_names(path: Path, layout: Layout) -> None:
     Raises:
         OutputError: it cannot; names the column.
     """
-    twice = [name for name, times in Counter(layout.columns).items() if times > 1]
-    mend = "Write the output as .csv, or give every column of the input a name of its own."
-    if twice:
-        raise OutputError(
-            f"{path} cannot be written: the input has two columns named {twice[0]!r}, "
-            "and Parquet allows a name once",
-            mend=mend,
-        )
+    check_distinct_names(path, layout, "Parquet")
     if layout.dialect is not None and "" in layout.columns:
         number = layout.columns.index("") + 1
         raise OutputError(
             f"{path} cannot be written: column {number} of the input has no name, "
             "and Parquet needs one",
-            mend=mend,
+            mend=OWN_NAMES,
         )
 
 
@@ -85,14 +77,19 @@ class _Learned:
         self._names = layout.names()
         self._shapes = [ColumnShape() for _ in layout.outputs]
         self._inputs: list[pl.DataType] = [pl.String() for _ in layout.columns]
+        self._mixed: dict[int, ColumnShape] = {}
         self._rows = 0
         self._input_bytes = 0
 
     def add(self, frame: pl.DataFrame, outcomes: Sequence[Outcome]) -> None:
         if not self._rows:
             self._inputs = frame.dtypes
+            places = [place for place, dtype in enumerate(frame.dtypes) if dtype == pl.Object]
+            self._mixed = {place: ColumnShape() for place in places}
         self._rows += frame.height
         self._input_bytes += int(frame.estimated_size())
+        for place, shape in self._mixed.items():
+            shape.add(frame.to_series(place).to_list())
         for output, shape in zip(self._layout.outputs, self._shapes, strict=True):
             shape.add(values_of(outcomes, output.id))
 
@@ -101,13 +98,19 @@ class _Learned:
         return [shape.dtype() for shape in self._shapes]
 
     def schema(self) -> pl.Schema:
-        outputs = [pl.String() if dtype is None else dtype for dtype in self.dtypes()]
-        types = [*self._inputs, *outputs, pl.String(), pl.String()]
+        outputs = [dtype or pl.String() for dtype in self.dtypes()]
+        inputs = [
+            self._mixed[place].dtype() or pl.String() if place in self._mixed else dtype
+            for place, dtype in enumerate(self._inputs)
+        ]
+        types = [*inputs, *outputs, pl.String(), pl.String()]
         return pl.Schema(zip(self._names, types, strict=True))
 
     def rows_a_group(self) -> int:
         """131,072, fewer where that would be more than about 64 MiB."""
-        size = self._input_bytes + sum(shape.size for shape in self._shapes)
+        size = self._input_bytes + sum(
+            shape.size for shape in (*self._shapes, *self._mixed.values())
+        )
         a_row = max(1, size // max(1, self._rows))
         return max(1, min(_MOST_ROWS_A_GROUP, _BYTES_A_GROUP // a_row))
 
@@ -128,6 +131,8 @@ class _Learned:
         self, frame: pl.DataFrame, outcomes: Sequence[Outcome], dtypes: list[pl.DataType | None]
     ) -> pl.DataFrame:
         columns = frame.get_columns()
+        for place, shape in self._mixed.items():
+            columns[place] = as_series(columns[place].to_list(), shape.dtype())
         for output, dtype in zip(self._layout.outputs, dtypes, strict=True):
             columns.append(as_series(values_of(outcomes, output.id), dtype))
         columns.extend(status_and_error(outcomes))

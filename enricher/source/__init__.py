@@ -1,106 +1,132 @@
 """Read a table as it is: in batches, every cell as it came, in memory that does not grow.
 
-`open_table` looks at the file's head only; `Table.batches` streams it, as often as it is asked to.
-What cannot be read right is an `InputError` with the file, the line and a mend, never a guess.
+`open_table` looks at the header, and once at all bytes where only they tell the encoding;
+`Table.batches` streams it, as often as it is asked to. What cannot be read right is an
+`InputError` with the file, the line and a mend, never a guess.
 
     files.py      one regular file, unchanged from the start of a pass to its end
-    lines.py      bytes to lines of text: encodings
+    stored.py     the bytes of a file, unpacked
+    spool.py      bytes that come once, copied to a file
+    encodings.py  bytes to UTF-8: which encoding it is
+    lines.py      UTF-8 to lines of text
+    dialects.py   which delimiter it is
     records.py    lines to records: CSV grammar, and where in the file a mistake is
-    delimited.py  CSV
+    delimited.py  CSV and TSV, on top of these
+    ndjson.py     NDJSON, on top of lines
     parquet.py    Parquet
+    table.py      what all of them are to the rest of the house
+    many.py       several files as one table
 """
 
-from collections.abc import Callable, Generator
+import glob
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
-
-import polars as pl
 
 from enricher.errors import InputError
-from enricher.model import Dialect, Fingerprint
+from enricher.formats import (
+    AS_FOUND,
+    STANDARD,
+    Packing,
+    Reading,
+    TableName,
+    parse_name,
+    split_pattern,
+)
 from enricher.source.delimited import DelimitedTable
 from enricher.source.files import regular_file
+from enricher.source.many import ManyTables
+from enricher.source.ndjson import NdjsonTable
 from enricher.source.parquet import ParquetTable
+from enricher.source.spool import Spool, is_spool, spooled
+from enricher.source.stored import StoredFile
+from enricher.source.table import Table
 
-__all__ = ["Table", "open_table"]
-
-
-class Table(Protocol):
-    """A table in a file. Nothing is held open between passes."""
-
-    @property
-    def path(self) -> Path:
-        """The file, as the user named it."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names as they stand in the file: duplicates and empty ones too."""
-
-    @property
-    def dialect(self) -> Dialect | None:
-        """How the text is written; `None` for a format that has types of its own."""
-
-    @property
-    def blank_lines(self) -> int:
-        """How many blank lines the last complete pass went over."""
-
-    def batches(self) -> Generator[pl.DataFrame, None, None]:
-        """Go over all rows once, in order, from the start.
-
-        Columns are named by position, "0", "1", …. In CSV all are text: an empty field is null
-        and a quoted empty one (`""`) is the empty string. Parquet keeps its types, and a Parquet
-        file without rows gives one batch without rows, so that its types are known.
-
-        Closing the iterator early closes the file.
-
-        Raises:
-            InputError: the file is not a table, or somebody wrote to it since it was opened.
-        """
-
-    def fingerprint(self) -> Fingerprint:
-        """The file as it is now.
-
-        Raises:
-            InputError: it is gone.
-        """
+__all__ = ["Spool", "Table", "is_spool", "open_copy", "open_table", "spooled"]
 
 
-_FORMATS: dict[str, Callable[[Path], Table]] = {
-    ".csv": DelimitedTable,
-    ".parquet": ParquetTable,
+_Opener = Callable[[StoredFile, Reading], Table]
+
+_TEXT: dict[str, _Opener] = {
+    ".csv": lambda stored, reading: DelimitedTable(stored, reading, ","),
+    ".tsv": lambda stored, reading: DelimitedTable(stored, reading, "\t"),
+    ".ndjson": NdjsonTable,
+    ".jsonl": NdjsonTable,
 }
+"""Formats of text; each may be packed."""
 
-_NOT_YET = {
-    ".tsv": "Save it as a comma-separated .csv file.",
-    ".txt": "If it is comma-separated, rename it to .csv.",
+_BINARY: dict[str, Callable[[Path], Table]] = {".parquet": ParquetTable}
+
+_NOT_READ = {
+    ".txt": "If its columns are separated by commas, semicolons, tabs or bars, rename it to .csv.",
     ".xlsx": 'Save the sheet as "CSV UTF-8" from the spreadsheet program.',
     ".xls": 'Save the sheet as "CSV UTF-8" from the spreadsheet program.',
-    ".jsonl": "Convert it to .csv or .parquet first.",
-    ".ndjson": "Convert it to .csv or .parquet first.",
-    ".json": "Convert it to .csv or .parquet first.",
-    ".gz": "Unpack it first (gunzip).",
-    ".zst": "Unpack it first (unzstd).",
+    ".json": "Convert it to .ndjson (one object a line) first.",
+    ".bz2": "Unpack it first (bunzip2).",
+    ".xz": "Unpack it first (unxz).",
     ".zip": "Unpack it first.",
 }
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path, reading: Reading = AS_FOUND) -> Table:
     """Open the table at `path`, its format told by the extension (in any case).
 
-    Only the header is read.
+    A name with wildcards that is no file's own name stands for all files that fit, in the order of
+    their names.
 
     Raises:
         InputError: there is no such table, or its head already shows that it cannot be read.
     """
-    extension = path.suffix.lower()
-    if extension in _FORMATS:
-        return _FORMATS[extension](path)
-    regular_file(path)  # a name that does not exist is the likelier mistake than its extension
-    known = " and ".join(_FORMATS)
-    if extension in _NOT_YET:
+    if str(path) == STANDARD:
         raise InputError(
-            f"{path}: {extension} files cannot be read yet, only {known}",
-            mend=_NOT_YET[extension],
+            "standard input was read once, and no copy of it is left",
+            mend="Name a copy of it with --input, or give it on standard input again.",
         )
-    found = f"the extension {extension} is not known" if extension else "it has no extension"
-    raise InputError(f"{path}: {found}; readable are {known}", mend="Rename or convert the file.")
+    folder, pattern = split_pattern(path)
+    if pattern:
+        found = _matching(folder, pattern)
+        return ManyTables([_open_one(one, reading) for one in found])
+    return _open_one(path, reading)
+
+
+def open_copy(path: Path, shown: str, format_: str, reading: Reading = AS_FOUND) -> Table:
+    """Open a spooled text table of the format `format_` (`.csv`), which messages call `shown`.
+
+    Raises:
+        InputError: the copy is gone, or its head shows that it cannot be read.
+    """
+    return _TEXT[format_](StoredFile(path, Packing.ZSTD, shown), reading)
+
+
+def _open_one(path: Path, reading: Reading) -> Table:
+    name = parse_name(path.name)
+    if name.format in _TEXT:
+        return _TEXT[name.format](StoredFile(path, name.packing), reading)
+    if name.format in _BINARY and not name.packing:
+        return _BINARY[name.format](path)
+    raise _unknown(path, name)
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    # Not Path.glob, which takes hidden files too.
+    found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
+    if not found:
+        raise InputError(f"{folder / pattern}: no file fits this pattern", mend="Check the path.")
+    return [folder / one for one in found]
+
+
+def _unknown(path: Path, name: TableName) -> InputError:
+    regular_file(path)  # a name that does not exist is the likelier mistake than its extension
+    known = ", ".join([*_TEXT, *_BINARY])
+    if name.format in _BINARY:
+        return InputError(
+            f"{path}: {name.format} is packed in itself and cannot be read as {name.extension}",
+            mend="Unpack it first.",
+        )
+    if name.format in _NOT_READ:
+        return InputError(
+            f"{path}: {name.format} files cannot be read, only {known}", mend=_NOT_READ[name.format]
+        )
+    found = f"the extension {name.format} is not known" if name.format else "it has no extension"
+    if name.packing and not name.format:
+        found = f"{name.packing} does not tell what is packed"
+    return InputError(f"{path}: {found}; readable are {known}", mend="Rename or convert the file.")

@@ -1,54 +1,79 @@
-"""CSV, streamed."""
+"""Delimited text (CSV, TSV), streamed."""
 
-from collections.abc import Generator
-from dataclasses import replace
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
+from enricher.formats import Reading
 from enricher.model import Dialect, Fingerprint
-from enricher.source.files import opened, regular_file, unchanged
-from enricher.source.lines import line_blocks, skip_bom
+from enricher.source.batches import rows_per_batch
+from enricher.source.dialects import find_delimiter
+from enricher.source.encodings import find_encoding, text_blocks
+from enricher.source.lines import line_blocks
 from enricher.source.records import Column, Records
-
-_MOST_ROWS = 8_192
-_MOST_CELLS = 1 << 18
-
-
-def rows_per_batch(width: int) -> int:
-    """8,192 rows, and from 33 columns on as many as make 262,144 cells (131 of 2,000 columns)."""
-    return max(1, min(_MOST_ROWS, _MOST_CELLS // max(1, width)))
+from enricher.source.stored import StoredFile
 
 
 class DelimitedTable:
-    """A text file with one record a line and a header; the interface is `Table`."""
+    """A text file with one record a line and a header; the interface is `Table`.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        stored: the file.
+        reading: what the user says of it.
+        default: the delimiter of a table with one column.
+    """
+
+    def __init__(self, stored: StoredFile, reading: Reading, default: str) -> None:
+        self.path = stored.path
         self.blank_lines = 0
-        self._opened_as = regular_file(path)
-        self.dialect = Dialect()
-        with opened(path) as file:
-            has_bom = skip_bom(path, file)
-            records = Records(path, line_blocks(path, file), self.dialect.delimiter)
+        self.ragged_lines = 0
+        self._stored = stored
+        self._ragged = reading.ragged
+        self._encoding = find_encoding(stored, reading.encoding)
+        with self._lines() as lines:
+            head = next(lines, [])
+            found = reading.delimiter or find_delimiter(stored.shown, head, default)
+            records = Records(stored.shown, chain([head], lines), found, reading.ragged)
             self.columns = records.header()
-        line_end = records.line_end or self.dialect.line_end
-        self.dialect = replace(self.dialect, bom=has_bom, line_end=line_end)
+        line_end = records.line_end or Dialect().line_end
+        self.dialect = Dialect(found, line_end, self._encoding.had_bom)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self._stored.path,)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        guessed = self._encoding.sample
+        if not guessed:
+            return ()
+        return (
+            f"{self._stored.shown} is not UTF-8 and is read as Windows-1252, in which it says"
+            f' "{guessed}"; if that is wrong, name the right one with --encoding',
+        )
 
     def fingerprint(self) -> Fingerprint:
-        return regular_file(self.path)
+        return self._stored.fingerprint()
 
     def batches(self) -> Generator[pl.DataFrame, None, None]:
         most = rows_per_batch(len(self.columns))
-        with unchanged(self.path, self._opened_as), opened(self.path) as file:
-            skip_bom(self.path, file)
-            records = Records(self.path, line_blocks(self.path, file), self.dialect.delimiter)
+        with self._stored.unchanged(), self._lines() as lines:
+            records = Records(self._stored.shown, lines, self.dialect.delimiter, self._ragged)
             records.header()
             while not records.at_end:
                 columns = records.next_columns(most)
                 if columns[0]:
                     yield _frame(columns)
-        self.blank_lines = records.blank_lines
+        self.blank_lines, self.ragged_lines = records.blank_lines, records.ragged_lines
+
+    @contextmanager
+    def _lines(self) -> Iterator[Iterator[list[str]]]:
+        with self._stored.opened() as file:
+            blocks = text_blocks(self._stored, file, self._encoding)
+            yield line_blocks(self._stored.shown, blocks)
 
 
 def _frame(columns: list[Column]) -> pl.DataFrame:

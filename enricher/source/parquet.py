@@ -8,7 +8,7 @@ import polars as pl
 
 from enricher.errors import InputError
 from enricher.model import Fingerprint
-from enricher.source.delimited import rows_per_batch
+from enricher.source.batches import rows_per_batch
 from enricher.source.files import opened, regular_file, unchanged
 
 _MARK = b"PAR1"
@@ -20,6 +20,8 @@ class ParquetTable:
 
     dialect = None
     blank_lines = 0
+    ragged_lines = 0
+    remarks = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,6 +33,10 @@ class ParquetTable:
         self.columns = tuple(self._schema)
         if not self.columns:
             raise InputError(f"{path} has no columns", mend="Write it again with its columns.")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
 
     def fingerprint(self) -> Fingerprint:
         return regular_file(self.path)

@@ -10,9 +10,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
 from enricher.errors import InputError
+from enricher.formats import Ragged
+from enricher.source.dialects import NAMES
 
 LARGEST_CELL = 1 << 26
 """Characters of one cell that are accepted."""
@@ -23,8 +24,6 @@ _MOST_TEXT = 1 << 24
 _ROWS_AT_ONCE = 256
 """Records held as lists: of many more, the garbage collector would make a third of the time."""
 
-_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-
 _LINE_END = re.compile(r"\r\n?|\n")
 
 Column = list[str | None]
@@ -34,19 +33,28 @@ class Records:
     """The records of one pass, from the header on.
 
     Args:
-        path: for messages.
+        shown: what messages call the file.
         blocks: the lines of the file, line ends kept.
         delimiter: one character.
+        ragged: what becomes of a record with more or fewer fields than the header.
     """
 
-    def __init__(self, path: Path, blocks: Iterable[list[str]], delimiter: str) -> None:
+    def __init__(
+        self,
+        shown: str,
+        blocks: Iterable[list[str]],
+        delimiter: str,
+        ragged: Ragged = Ragged.ERROR,
+    ) -> None:
         if csv.field_size_limit() < LARGEST_CELL:
             csv.field_size_limit(LARGEST_CELL)  # of the process: only ever raised
         self.blank_lines = 0
+        self.ragged_lines = 0
         self.line_end = ""
         self.at_end = False
-        self._path = path
+        self._shown = shown
         self._delimiter = delimiter
+        self._ragged = ragged
         self._cell = _cell_pattern(delimiter)
         self._two_quotes = _two_quotes_pattern(delimiter)
         self._header: tuple[str, ...] = ()
@@ -66,7 +74,7 @@ class Records:
                 names = next(self._reader)
             except StopIteration:
                 raise InputError(
-                    f"{self._path} has no header: it holds blank lines only",
+                    f"{self._shown} has no header: it holds blank lines only",
                     mend="The first line must name the columns.",
                 ) from None
             except csv.Error as error:
@@ -107,11 +115,9 @@ class Records:
         start = reader.line_num
         try:
             for row in reader:
-                if len(row) == width:
+                if len(row) == width or self._made_fit(row, start):
                     rows.append(row)
                     starts.append(start)
-                else:
-                    self._pass_over(row, start)
                 start = reader.line_num
                 if len(rows) == _ROWS_AT_ONCE:
                     _move(rows, columns)
@@ -124,11 +130,22 @@ class Records:
         _move(rows, columns)
         return columns, starts
 
-    def _pass_over(self, row: list[str], start: int) -> None:
-        """Count a blank line; anything else has the wrong number of fields."""
-        if row and not self._kept.at(start).isspace():
-            raise self._ragged(row, start)
-        self.blank_lines += 1
+    def _made_fit(self, row: list[str], start: int) -> bool:
+        """Give a record as many fields as the header has; false if it is passed over.
+
+        Raises:
+            InputError: it has another number of fields, and nothing allows that.
+        """
+        if not row or self._kept.at(start).isspace():
+            self.blank_lines += 1
+            return False
+        surplus = row[len(self._header) :]
+        if self._ragged is Ragged.ERROR or (self._ragged is Ragged.PAD and any(surplus)):
+            raise self._ragged_at(row, start)
+        self.ragged_lines += 1
+        row += [""] * (len(self._header) - len(row))
+        del row[len(self._header) :]
+        return self._ragged is Ragged.PAD
 
     def _quoted_empties(self, starts: list[int]) -> Iterator[tuple[int, int]]:
         """The places of cells that are written as two quotes. Few records are looked at twice."""
@@ -143,20 +160,22 @@ class Records:
 
     # --- what is wrong, and where ------------------------------------------------------------
 
-    def _ragged(self, row: list[str], start: int) -> InputError:
+    def _ragged_at(self, row: list[str], start: int) -> InputError:
         found, wanted = len(row), len(self._header)
         fields = "field" if found == 1 else "fields"
         return InputError(
-            f"{self._path}, line {start + 1}: {found} {fields} where the header has {wanted}; "
+            f"{self._shown}, line {start + 1}: {found} {fields} where the header has {wanted}; "
             f"{self._likely_cause(row)}",
-            mend="Correct that line, or export the file again with quotes around text.",
+            mend="Correct that line, or leave such rows out with --ragged skip."
+            if self._ragged is Ragged.PAD
+            else "Correct that line, export again with quotes around text, or see --ragged.",
         )
 
     def _likely_cause(self, row: list[str]) -> str:
-        delimiter = _NAMES.get(self._delimiter, self._delimiter)
-        other = next((mark for mark in _NAMES if mark in self._header[0]), None)
+        delimiter = NAMES.get(self._delimiter, self._delimiter)
+        other = next((mark for mark in NAMES if mark in self._header[0]), None)
         if len(self._header) == 1 and other:
-            return f"the header looks separated by {_NAMES[other]}s, which cannot be read yet"
+            return f"the header looks separated by {NAMES[other]}s: --delimiter says so"
         if len(row) > len(self._header):
             if not any(row[len(self._header) :]):
                 return f"probably a {delimiter} too many at the end of the line"
@@ -167,18 +186,18 @@ class Records:
         line, begins = self._reader.line_num, self._start_of_broken_cell(start)
         if self._kept.at_end:
             return InputError(
-                f"{self._path}, line {begins}: the quoted cell that begins here is never closed",
+                f"{self._shown}, line {begins}: the quoted cell that begins here is never closed",
                 mend="Add the closing quote, or write a quote that is text as two quotes.",
             )
         if "field limit" in str(error):
             return InputError(
-                f"{self._path}, line {begins}: the cell that begins here is longer than "
+                f"{self._shown}, line {begins}: the cell that begins here is longer than "
                 f"{csv.field_size_limit():,} characters; probably a quote that is never closed",
                 mend="Add the closing quote, or write a quote that is text as two quotes.",
             )
         began = f" of the cell that begins in line {begins}" if begins != line else ""
         return InputError(
-            f"{self._path}, line {line}: text after the closing quote{began}; "
+            f"{self._shown}, line {line}: text after the closing quote{began}; "
             "probably a quote inside the cell that is not doubled",
             mend='Write a quote that is text as two quotes: "the ""best"" one".',
         )

@@ -21,7 +21,7 @@ from enricher.api import Hooks, Stop, StopCode, Summary, job_of
 from enricher.api.outside import Outside
 from enricher.api.running import run_job
 from enricher.errors import EnricherError
-from enricher.source import delimited
+from enricher.source import batches
 from tests.simulation.disaster import KEYS, Disaster, End, Moment, NewKey
 from tests.simulation.loop import Crash, Loop, Overdue
 from tests.simulation.oracle import csv_of
@@ -286,12 +286,11 @@ class Story:
 @contextlib.contextmanager
 def told(disaster: Disaster, *, clean: bool = False) -> Iterator[Story]:
     """A story in a directory that is gone afterwards, in a world without other chance or haste."""
-    rows = delimited._MOST_ROWS
+    rows = batches._MOST_ROWS
     random.seed(disaster.seed)  # of which the waits after faults are drawn
     gc.disable()  # or a collection, whenever it comes, would add a step
-    delimited._MOST_ROWS = (
-        1000 if clean else disaster.batch
-    )  # so that a short table has several batches
+    # So that a short table has several batches.
+    batches._MOST_ROWS = 1000 if clean else disaster.batch
     try:
         with tempfile.TemporaryDirectory(dir=disk_for_tests()) as folder:
             story = Story(disaster, Path(folder), clean=clean)
@@ -300,7 +299,7 @@ def told(disaster: Disaster, *, clean: bool = False) -> Iterator[Story]:
             finally:
                 story.close()
     finally:
-        delimited._MOST_ROWS = rows
+        batches._MOST_ROWS = rows
         gc.enable()
 
 

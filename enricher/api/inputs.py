@@ -1,0 +1,96 @@
+"""What a job reads: a file, several, or the copy of standard input."""
+
+import fnmatch
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+from enricher import source
+from enricher.checkpoint import Reader
+from enricher.errors import CheckpointError, OutputError
+from enricher.formats import STANDARD, split_pattern
+from enricher.job import Job
+from enricher.source import Table
+
+_SHOWN = "standard input"
+
+
+def open_source(job: Job) -> Table:
+    """Open the table that the job reads.
+
+    Raises:
+        InputError: there is no such table, or its head shows that it cannot be read.
+    """
+    path = job.source
+    if str(job.input) == STANDARD and source.is_spool(path):
+        return source.open_copy(path, _SHOWN, ".csv", job.reading)
+    return source.open_table(path, job.reading)
+
+
+@contextmanager
+def standard_input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
+    """Copy standard input beside the checkpoint if the job reads it; gives the job that reads that.
+
+    The copy stays if it is `for_good` and there is a checkpoint that knows it at the end; an older
+    copy of this job, which nothing reads any more, is removed then.
+
+    Raises:
+        InputError: standard input is empty, or cannot be read.
+        OutputError: the copy cannot be written.
+    """
+    if str(job.input) != STANDARD or job.read_from is not None:
+        yield job
+        return
+    before = _copies_known(job.checkpoint)
+    copy = source.spooled(sys.stdin.buffer, job.checkpoint, _SHOWN)
+    try:
+        yield job.model_copy(update={"read_from": copy.path})
+    finally:
+        known = _copies_known(job.checkpoint) if for_good else before
+        if copy.is_new and copy.path not in known:
+            copy.path.unlink(missing_ok=True)
+        for old in before - known:
+            old.unlink(missing_ok=True)
+
+
+def _copies_known(checkpoint: Path) -> set[Path]:
+    """The copies beside the checkpoint that jobs of it read."""
+    try:
+        with Reader(checkpoint) as reader:
+            read = {Path(options.get("read_from") or "") for options in reader.all_options()}
+    except CheckpointError:  # there is none yet, or it is not ours: whoever opens it says so
+        return set()
+    return {path for path in read if source.is_spool(path) and path.parent == checkpoint.parent}
+
+
+def check_not_input(output: Path, table: Table, named: Path) -> None:
+    """Raise `OutputError` if `output` is a file that the table is read from, or would become one.
+
+    Args:
+        named: the input as the user named it; a pattern may fit the output of a run, and the next
+            run would read that.
+    """
+    same = any(
+        output == file or (output.exists() and output.samefile(file)) for file in table.files
+    )
+    if same:
+        raise OutputError(
+            f"The output {output} is the input itself.",
+            mend="Name another file with -o; the input is never changed.",
+        )
+    folder, pattern = split_pattern(named)
+    if pattern and _fits(output, folder, pattern):
+        raise OutputError(
+            f"The output {output} fits the pattern of the input: the next run would read it.",
+            mend="Name an output with -o that the pattern does not fit.",
+        )
+
+
+def _fits(path: Path, folder: Path, pattern: str) -> bool:
+    if not path.is_relative_to(folder):
+        return False
+    below = PurePath(path).relative_to(folder)
+    if "**" in pattern:
+        return fnmatch.fnmatch(str(below), pattern.replace("**/", "*"))
+    return len(below.parts) == len(PurePath(pattern).parts) and below.match(pattern)

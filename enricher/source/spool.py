@@ -1,0 +1,103 @@
+"""Bytes that can be read only once, copied to a file that can be read ever after."""
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from enricher.errors import InputError, OutputError
+from enricher.zstd import ZstdFile
+
+_BLOCK = 1 << 20
+_NAME = re.compile(r"\.input-[0-9a-f]{16}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """A packed copy (zstd) of an input that came from elsewhere."""
+
+    path: Path
+    is_new: bool
+
+
+def is_spool(path: Path) -> bool:
+    """Whether `path` has the name of such a copy."""
+    return _NAME.search(path.name) is not None
+
+
+def spooled(stream: BinaryIO, checkpoint: Path, shown: str) -> Spool:
+    """Copy `stream` to its end to `<checkpoint>.input-<digest>`; the digest is of its bytes.
+
+    The copy is private, appears when it is complete and on the disk, and is written once: the same
+    bytes again find it there.
+
+    Raises:
+        InputError: the stream is empty or cannot be read.
+        OutputError: the copy cannot be written.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    with _temporary(checkpoint) as (file, place):
+        size = 0
+        with ZstdFile(file, "w") as packed:
+            for block in _blocks(stream, shown):
+                digest.update(block)
+                packed.write(block)
+                size += len(block)
+        if not size:
+            raise InputError(
+                f"{shown} is empty (0 bytes), without even a header",
+                mend="Did the command before the pipe work? `enricher resume` needs no input.",
+            )
+        file.flush()
+        os.fsync(file.fileno())
+        path = checkpoint.with_name(f"{checkpoint.name}.input-{digest.hexdigest()}")
+        is_new = not path.exists()
+        if is_new:
+            place.replace(path)
+            _sync_directory(path.parent)
+    return Spool(path, is_new)
+
+
+@contextmanager
+def _temporary(checkpoint: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    place = checkpoint.with_name(f".{checkpoint.name[:40]}.input-{secrets.token_hex(6)}.tmp")
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file, place
+    except OSError as error:
+        raise OutputError(
+            f"The input cannot be copied beside the checkpoint {checkpoint}: {error.strerror}.",
+            mend="Make room, or choose another place with --checkpoint.",
+        ) from error
+    finally:
+        with suppress(OSError):  # after the rename there is nothing to remove
+            place.unlink()
+
+
+def _blocks(stream: BinaryIO, shown: str) -> Iterator[bytes]:
+    while True:
+        try:
+            block = stream.read(_BLOCK)
+        except OSError as error:
+            raise InputError(
+                f"{shown} cannot be read: {error.strerror}.", mend="Give it again."
+            ) from error
+        if not block:
+            return
+        yield block
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name durable, where the system can do that for a directory."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
