@@ -47,13 +47,7 @@ class DelimitedTable:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        guessed = self._encoding.sample
-        if not guessed:
-            return ()
-        return (
-            f"{self._stored.shown} is not UTF-8 and is read as Windows-1252, in which it says"
-            f' "{guessed}"; if that is wrong, name the right one with --encoding',
-        )
+        return self._encoding.remarks(self._stored.shown)
 
     def fingerprint(self) -> Fingerprint:
         return self._stored.fingerprint()

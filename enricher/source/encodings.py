@@ -64,6 +64,15 @@ class Encoding:
         """Whether the same text in UTF-8 should begin with a mark: it did, or was not UTF-8."""
         return self.mark > 0 or self.name not in (UTF_8, "ascii")
 
+    def remarks(self, shown: str) -> tuple[str, ...]:
+        """The guess, if it is one, and what it makes of the text."""
+        if not self.sample:
+            return ()
+        return (
+            f"{shown} is not UTF-8 and is read as Windows-1252, in which it says"
+            f' "{self.sample}"; if that is wrong, name the right one with --encoding',
+        )
+
 
 def find_encoding(stored: StoredFile, wanted: str | None) -> Encoding:
     """Tell the encoding of a file: `wanted`, or what its bytes show.
@@ -134,7 +143,8 @@ def _transcoded(shown: str, blocks: Iterable[bytes], name: str) -> Iterator[byte
             text = decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
             before = error.object[: error.start].decode(name, "replace")
-            raise _undecodable(shown, lines + _line_ends(before) + 1, name, error) from None
+            where = f"{shown}, line {lines + _line_ends(before) + 1}"
+            raise _undecodable(where, name, error, at_end=not block) from None
         lines += _line_ends(text) - (is_after_cr and text.startswith("\n"))
         is_after_cr = text.endswith("\r") if text else is_after_cr
         yield text.encode("utf-8", "surrogatepass")
@@ -149,11 +159,15 @@ def _line_ends(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _undecodable(shown: str, line: int, name: str, error: UnicodeDecodeError) -> InputError:
+def _undecodable(where: str, name: str, error: UnicodeDecodeError, *, at_end: bool) -> InputError:
+    if at_end:
+        return InputError(
+            f"{where}: the file ends in the middle of a character; it was probably cut short",
+            mend="Export or copy the file again.",
+        )
     wrong = error.object[error.start : error.start + 4].hex(" ")
-    label = "Windows-1252" if name == WINDOWS else name
     return InputError(
-        f"{shown}, line {line}: bytes that are not {label} ({wrong})",
+        f"{where}: bytes that are not {'Windows-1252' if name == WINDOWS else name} ({wrong})",
         mend="Name the right encoding with --encoding, or save the file again as UTF-8.",
     )
 

@@ -44,7 +44,6 @@ class NdjsonTable:
 
     dialect = None
     ragged_lines = 0
-    remarks = ()
 
     def __init__(self, stored: StoredFile, reading: Reading) -> None:
         self._stored = stored
@@ -69,6 +68,10 @@ class NdjsonTable:
     @property
     def files(self) -> tuple[Path, ...]:
         return (self._stored.path,)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self._encoding.remarks(self._stored.shown)
 
     def fingerprint(self) -> Fingerprint:
         return self._stored.fingerprint()

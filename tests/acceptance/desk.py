@@ -6,6 +6,7 @@ is cleared: an API key, a traceback or an escape sequence in the wrong place fai
 """
 
 import csv
+import gzip
 import json
 import os
 import sqlite3
@@ -25,6 +26,7 @@ import polars as pl
 
 from enricher.simulator import GRIDS, Grid, Settings, outputs_for, parse_duration
 from enricher.simulator.server import RunningSimulator, running_simulator
+from enricher.zstd import ZstdFile
 from tests.support.canary import KEY, assert_clean, disguises
 
 T = TypeVar("T")
@@ -110,19 +112,28 @@ class Desk:
         }
 
     def start(
-        self, *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        *words: object,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: Path = Path(os.devnull),
+        stdout: int = subprocess.PIPE,
     ) -> Life:
-        """Start a command; `env` adds to the environment, and an empty text takes away."""
-        process = subprocess.Popen(
-            [*PROGRAM, *map(str, words)],
-            cwd=cwd or self.folder,
-            env={name: value for name, value in {**self.env, **(env or {})}.items() if value},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+        """Start a command; `env` adds to the environment, and an empty text takes away.
+
+        It reads `stdin`, a file, and writes to `stdout`, a pipe that `end` reads unless told else.
+        """
+        with stdin.open("rb") as given:
+            process = subprocess.Popen(
+                [*PROGRAM, *map(str, words)],
+                cwd=cwd or self.folder,
+                env={name: value for name, value in {**self.env, **(env or {})}.items() if value},
+                stdin=given,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
         life = Life(self, process)
         self._lives.append(life)
         return life
@@ -214,7 +225,13 @@ def world_settings(duration: str = "constant:0.2", **settings: Any) -> Settings:
 def content_of(path: Path) -> bytes:
     if path.suffix == ".parquet":  # compressed
         return repr(pl.read_parquet(path).to_dicts()).encode()
-    return path.read_bytes()
+    content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.decompress(content)
+    if content.startswith(b"\x28\xb5\x2f\xfd"):
+        with ZstdFile(path) as packed:
+            return packed.read()
+    return content
 
 
 # --- waiting --------------------------------------------------------------------------------------
