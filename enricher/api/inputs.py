@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from enricher import source
 from enricher.checkpoint import Reader
-from enricher.errors import CheckpointError, OutputError
+from enricher.errors import CheckpointError, InputError, OutputError
 from enricher.formats import STANDARD, split_pattern
 from enricher.job import Job
 from enricher.source import Table
@@ -24,6 +24,8 @@ def open_source(job: Job) -> Table:
     """
     path = job.source
     if str(job.input) == STANDARD and source.is_spool(path):
+        if not path.exists():  # moved together with its checkpoint
+            path = job.checkpoint.with_name(path.name)
         return source.open_copy(path, _SHOWN, ".csv", job.reading)
     return source.open_table(path, job.reading)
 
@@ -42,6 +44,8 @@ def standard_input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
     if str(job.input) != STANDARD or job.read_from is not None:
         yield job
         return
+    if sys.stdin is None:
+        raise InputError("Standard input is closed.", mend="Pipe a CSV file into the command.")
     before = _copies_known(job.checkpoint)
     copy = source.spooled(sys.stdin.buffer, job.checkpoint, _SHOWN)
     try:
