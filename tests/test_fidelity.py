@@ -233,6 +233,16 @@ def test_typed_parquet_of_the_corpus_keeps_every_type(tmp_path):
     assert out["when"][2] == date(2001, 1, 1)
 
 
+@pytest.mark.parametrize("extension", ["parquet", "ndjson"])
+def test_a_column_without_a_name_keeps_it(tmp_path, extension):
+    source = tmp_path / f"in.{extension}"
+    frame = pl.DataFrame({"a": ["1"], "": [" "]})
+    getattr(frame, f"write_{extension}")(source)
+    outputs = (OutputColumn("c1", "Email"),)
+    out = pl.read_parquet(enriched(source, tmp_path / "out.parquet", outputs))
+    assert_frame_equal(out.select("a", ""), frame)
+
+
 def test_types_as_json(tmp_path):
     pl.DataFrame(
         {"x": [1.0, math.nan, math.inf, 1e300], "n": [1, None, 3, 2**63 - 1]}

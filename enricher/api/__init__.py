@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher.api.hooks import Hooks
-from enricher.api.inputs import standard_input_copied
+from enricher.api.inputs import make_state_folder, standard_input_copied
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of
 from enricher.api.running import run_job
@@ -91,7 +91,7 @@ def run(
     """
     hooks = hooks or Hooks()
     if str(job.output) == STANDARD:
-        job.checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_state_folder(job)
         hooks.warn(f"the checkpoint is {job.checkpoint}")
     with standard_input_copied(job, for_good=True) as job:
         return asyncio.run(run_job(job, environ, hooks, job.id))

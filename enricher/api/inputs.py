@@ -46,6 +46,7 @@ def standard_input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
         return
     if sys.stdin is None:
         raise InputError("Standard input is closed.", mend="Pipe a CSV file into the command.")
+    make_state_folder(job)
     before = _copies_known(job.checkpoint)
     copy = source.spooled(sys.stdin.buffer, job.checkpoint, _SHOWN)
     try:
@@ -56,6 +57,12 @@ def standard_input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
             copy.path.unlink(missing_ok=True)
         for old in before - known:
             old.unlink(missing_ok=True)
+
+
+def make_state_folder(job: Job) -> None:
+    """Make the private folder where the checkpoint of a job without output file stands."""
+    if str(job.output) == STANDARD:
+        job.checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _copies_known(checkpoint: Path) -> set[Path]:

@@ -136,9 +136,8 @@ class _Learned:
         for output, dtype in zip(self._layout.outputs, dtypes, strict=True):
             columns.append(as_series(values_of(outcomes, output.id), dtype))
         columns.extend(status_and_error(outcomes))
-        return pl.DataFrame(
-            [column.alias(name) for name, column in zip(self._names, columns, strict=True)]
-        )
+        # By a dict: of a list, polars gives columns with an empty name another one.
+        return pl.DataFrame(dict(zip(self._names, columns, strict=True)))
 
 
 def _write_once(path: Path, file: BinaryIO, learned: _Learned, pairs: Iterable[Pair]) -> int:

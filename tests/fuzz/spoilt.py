@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,6 +11,8 @@ from random import Random
 from typing import Any
 
 import polars as pl
+
+from enricher.zstd import ZstdFile
 
 HEADER = ["Company Name", "Website", "Note", "Größe"]
 ODD_CELLS = (
@@ -71,6 +74,24 @@ def csv_bytes(rng: Random) -> bytes:
     ]
     text = line_end.join(lines) + line_end * rng.choice((0, 1, 1, 1, 3))
     return text.encode("utf-8-sig" if rng.random() < 0.2 else "utf-8", "surrogatepass")
+
+
+def zstd_of(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with ZstdFile(buffer, "w") as packed:
+        packed.write(content)
+    return buffer.getvalue()
+
+
+def ndjson_bytes(rng: Random) -> bytes:
+    """Objects with the usual keys, and some with others or of other kinds."""
+    odd = (*ODD_CELLS, None, True, 2**70, -0.0, 1e300, [1, [None]], {"a": {"b": "c"}}, {}, 7)
+    lines = []
+    for n in range(rng.choice((1, 12, 300))):
+        row = {"Company Name": f"Company {n}", "Website": f"c{n}.example"}
+        row |= {rng.choice(("more", *ODD_NAMES)): rng.choice(odd) for _ in range(rng.randrange(3))}
+        lines.append(json.dumps(row, ensure_ascii=rng.random() < 0.5))
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
 
 
 def quoted(cell: str, delimiter: str, always: bool) -> str:
@@ -249,7 +270,16 @@ OF_PARQUET: Sequence[Spoil] = (*(footer,) * 2, *(pages,) * 6, part_zeroed, part_
 
 def spoilt_file(rng: Random) -> tuple[str, bytes]:
     """The extension of an input file, and what stands in it."""
-    if rng.random() < 0.6:
+    kind = rng.random()
+    if kind < 0.08:
+        extension, pack = rng.choice(((".csv.gz", gzip.compress), (".csv.zst", zstd_of)))
+        content = csv_bytes(rng)
+        cut = rng.randrange(len(content) + 1)
+        members = pack(content[:cut]) + pack(content[cut:])
+        return extension, rng.choice(ANY)(rng, members)
+    if kind < 0.16:
+        return ".ndjson", rng.choice((*ANY, line_ends, quotes))(rng, ndjson_bytes(rng))
+    if kind < 0.65:
         content = rng.choice(OF_CSV)(rng, csv_bytes(rng))
         return ".csv", rng.choice(ANY)(rng, content) if rng.random() < 0.2 else content
     content = rng.choice(OF_PARQUET)(rng, parquet_bytes(rng))

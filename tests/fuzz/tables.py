@@ -5,6 +5,7 @@ The real command line in this process, against the simulator on loopback.
 
 import codecs
 import csv
+import gzip
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import polars as pl
 from enricher.cli import main
 from enricher.simulator import GRIDS, Settings, parse_duration
 from enricher.simulator.server import RunningSimulator
+from enricher.zstd import ZstdFile
 from tests.fuzz.spoilt import spoilt_file
 from tests.support.canary import KEY, assert_clean, disguises
 
@@ -81,7 +83,7 @@ def _done(words: list[str]) -> tuple[int, str, str]:
 
 def _check_output(leads: Path, out: Path, bought: int) -> None:
     """Every row of the input comes out once, its cells as they were, and is bought once at most."""
-    if leads.suffix == ".csv":
+    if ".csv" in leads.suffixes:
         found = readings(out) if out.suffix == ".csv" else [texts(out)]
         pairs = ((given, got) for given in readings(leads) for got in found)
         assert any(
@@ -90,6 +92,8 @@ def _check_output(leads: Path, out: Path, bought: int) -> None:
         )
         return
     assert set(rows_in(leads)) & set(rows_in(out))
+    if leads.suffix == ".ndjson":
+        return
     with suppress(pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         frame = pl.read_parquet(leads, hive_partitioning=False, glob=False)
         if out.suffix == ".parquet":
@@ -98,7 +102,9 @@ def _check_output(leads: Path, out: Path, bought: int) -> None:
 
 def rows_in(path: Path) -> list[int]:
     """How many rows a table has, by what a Parquet file says of itself; CSV in every reading."""
-    if path.suffix == ".csv":
+    if path.suffix == ".ndjson":
+        return [sum(bool(line.strip()) for line in path.read_bytes().splitlines())]
+    if ".csv" in path.suffixes:
         return [len(rows) - 1 for rows in readings(path)]
     counted = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(pl.len()).collect()
     return [int(counted.item())]
@@ -116,10 +122,20 @@ def readings(path: Path) -> list[list[list[str]]]:
 def records(path: Path, delimiter: str) -> list[list[str]]:
     """A CSV file without its blank lines."""
     csv.field_size_limit(sys.maxsize)
-    with io.StringIO(text_of(path.read_bytes()), newline="") as file:
+    with io.StringIO(text_of(unpacked(path)), newline="") as file:
         found = [row for row in csv.reader(file, strict=True, delimiter=delimiter) if row]
     width = len(found[0])
     return [row for row in found if len(row) == width or not "".join(row).isspace()]
+
+
+def unpacked(path: Path) -> bytes:
+    """All members of a packed file; anything wrong with it raises."""
+    if path.suffix == ".gz":
+        return gzip.decompress(path.read_bytes())
+    if path.suffix == ".zst":
+        with ZstdFile(path) as packed:
+            return packed.read()
+    return path.read_bytes()
 
 
 def text_of(content: bytes) -> str:
