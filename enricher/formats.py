@@ -5,13 +5,14 @@ The extension tells the format and the packing: `leads.csv.gz` is CSV, gzipped.
 
 import enum
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 STANDARD = "-"
 """In the place of a path: standard input or output."""
 
-_WILDCARDS = "*?["
+_WILDCARD = re.compile(r"[*?]|\[[^\]]+\]")
 
 
 class Packing(enum.StrEnum):
@@ -89,4 +90,4 @@ def split_pattern(path: Path) -> tuple[Path, str]:
     while not os.path.lexists(base) and base != base.parent:
         base = base.parent
     rest = str(path.relative_to(base)) if base != path else ""
-    return (base, rest) if any(mark in rest for mark in _WILDCARDS) else (path, "")
+    return (base, rest) if _WILDCARD.search(rest) else (path, "")

@@ -170,7 +170,7 @@ def test_any_objects_come_out_value_by_value(tmp_path_factory, objects, extensio
     source = folder / "any.ndjson"
     source.write_text("".join(json.dumps(one) + "\n" for one in objects), encoding="utf-8")
     out = unpacked(enriched(source, folder / f"out{extension}", value={"x": [1]})).decode()
-    found = [json.loads(line) for line in out.splitlines()]
+    found = [json.loads(line) for line in out.removesuffix("\n").split("\n")]
     names = list(dict.fromkeys(key for one in objects for key in one))
     assert len(found) == len(objects)
     for before, after in zip(objects, found, strict=True):

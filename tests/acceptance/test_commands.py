@@ -135,11 +135,11 @@ def test_version_is_one_line(desk: Desk) -> None:
 
 LATER = (
     *("--provider", "--endpoint", "--workflow", "--require", "--limit", "--where"),
-    *("--encoding", "--delimiter", "--ragged", "--yes", "--retry-lock", "--no-dedupe"),
+    *("--yes", "--retry-lock", "--no-dedupe"),
     *("--allow-failures",),
     *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
     *("enricher report", "enricher workspace", "enricher grids", "rotate-key", "enricher mcp"),
-    *("8bitedge", ".xlsx", ".ndjson", ".tsv", "job.toml"),
+    *("8bitedge", ".xlsx", "job.toml"),
 )
 
 
