@@ -74,7 +74,7 @@ LIBRARIES = {
     "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
     "httpx2": ("providers.transport", "providers.connections"),
     "keyring": ("providers.system_keyring",),
-    "platformdirs": ("job",),
+    "platformdirs": ("api", "job"),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed"),
     "pydantic": ("job",),
     "rich": ("cli",),

@@ -85,10 +85,21 @@ def zstd_of(content: bytes) -> bytes:
 
 def ndjson_bytes(rng: Random) -> bytes:
     """Objects with the usual keys, and some with others or of other kinds."""
-    odd = (*ODD_CELLS, None, True, 2**70, -0.0, 1e300, [1, [None]], {"a": {"b": "c"}}, {}, 7)
+    odd: tuple[Any, ...] = (
+        *ODD_CELLS,
+        None,
+        True,
+        2**70,
+        -0.0,
+        1e300,
+        [1, [None]],
+        {"a": {"b": "c"}},
+        {},
+        7,
+    )
     lines = []
     for n in range(rng.choice((1, 12, 300))):
-        row = {"Company Name": f"Company {n}", "Website": f"c{n}.example"}
+        row: dict[str, Any] = {"Company Name": f"Company {n}", "Website": f"c{n}.example"}
         row |= {rng.choice(("more", *ODD_NAMES)): rng.choice(odd) for _ in range(rng.randrange(3))}
         lines.append(json.dumps(row, ensure_ascii=rng.random() < 0.5))
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
