@@ -7,6 +7,7 @@ problems are raised as the classes of `errors`.
 import asyncio
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from enricher.api.hooks import Hooks
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of
 from enricher.api.running import run_job
+from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
@@ -85,7 +87,7 @@ def run(
         CannotGoOn: the input, mapping, key, target, output or checkpoint is not fit; nothing lost.
         TryLater: the checkpoint is in use, or the server does not answer.
     """
-    return asyncio.run(run_job(job, environ, hooks or Hooks(), job.id))
+    return _work_off(job, environ, hooks or Hooks(), job.id)
 
 
 def resume(
@@ -111,7 +113,12 @@ def resume(
     _check_base_url(record.options, given, environ)
     kept = {name: value for name, value in record.options.items() if name not in EACH_TIME}
     job = make_job({**kept, **given, "checkpoint": checkpoint})
-    return asyncio.run(run_job(job, environ, hooks or Hooks(), record.id))
+    return _work_off(job, environ, hooks or Hooks(), record.id)
+
+
+def _work_off(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
+    work = partial(run_job, job, environ, hooks, job_id)
+    return asyncio.run(in_turn(work, job.retry_lock, hooks.warn))
 
 
 def _check_base_url(

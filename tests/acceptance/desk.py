@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,11 +110,18 @@ class Desk:
         }
 
     def start(
-        self, *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        *words: object,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
     ) -> Life:
-        """Start a command; `env` adds to the environment, and an empty text takes away."""
+        """Start a command, under another program if one is named.
+
+        `env` adds to the environment, and an empty text takes away.
+        """
         process = subprocess.Popen(
-            [*PROGRAM, *map(str, words)],
+            [*under, *PROGRAM, *map(str, words)],
             cwd=cwd or self.folder,
             env={name: value for name, value in {**self.env, **(env or {})}.items() if value},
             stdin=subprocess.DEVNULL,

@@ -135,7 +135,7 @@ def test_version_is_one_line(desk: Desk) -> None:
 
 LATER = (
     *("--provider", "--endpoint", "--workflow", "--require", "--limit", "--where"),
-    *("--encoding", "--delimiter", "--ragged", "--yes", "--retry-lock", "--no-dedupe"),
+    *("--encoding", "--delimiter", "--ragged", "--yes", "--no-dedupe"),
     *("--allow-failures",),
     *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
     *("enricher report", "enricher workspace", "enricher grids", "rotate-key", "enricher mcp"),
