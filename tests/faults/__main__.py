@@ -44,8 +44,10 @@ def report(
             good.append(result)
         else:
             failed += 1
-            print(f"seed {seed}: {result}\n  near it:  python -m tests.faults --{kind} 1"
-                  f" --from {seed}\n")
+            print(
+                f"seed {seed}: {result}\n  near it:  python -m tests.faults --{kind} 1"
+                f" --from {seed}\n"
+            )
     hits = sum((job.hits for job in good), Counter[int]())
     print(
         f"{kind}: {hits.total()} in {len(good)} jobs from seed {first},"

@@ -90,7 +90,7 @@ class Lives:
     @property
     def bought(self) -> Counter[str]:
         """How often each company was."""
-        return Counter(run.inputs["company_name"] for run in self.workspace.runs)
+        return Counter(str(run.inputs["company_name"]) for run in self.workspace.runs)
 
 
 def _go_on(_: object) -> None:

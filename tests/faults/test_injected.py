@@ -3,7 +3,7 @@
 The calls are counted in each thread for itself, and only those on the checkpoint and its log.
 """
 
-import re
+import json
 import shutil
 import signal
 import subprocess
@@ -55,7 +55,8 @@ def injected(desk: Desk) -> int:
 
 def check_on_record(desk: Desk) -> None:
     """What was bought stands in the checkpoint; nothing was bought twice."""
-    known = {re.search(r"Company \d+", item["inputs"])[0] for item in items(desk.folder / CHECKPOINT)}
+    inputs = [json.loads(item["inputs"]) for item in items(desk.folder / CHECKPOINT)]
+    known = {one["company_name"] for one in inputs}
     bought = Counter(run["company_name"] for run in desk.bought)
     assert bought.keys() <= known, "submitted after an intent that could not be written"
     assert set(bought.values()) <= {1}
@@ -81,24 +82,29 @@ def doubts_of(desk: Desk) -> int:
     return states["submitting"] + states["in_doubt"]
 
 
+OPENING, WORKING = "checkpoint_error", "checkpoint_write"
 ERRORS = [
-    ("fdatasync", "EIO", 3),
-    ("fdatasync", "ENOSPC", 12),
-    ("pwrite64", "EIO", 9),
-    ("pwrite64", "ENOSPC", 40),
+    ("fdatasync", "EIO", 3, OPENING),
+    ("pwrite64", "ENOSPC", 30, OPENING),
+    ("fdatasync", "ENOSPC", 12, WORKING),
+    ("fdatasync", "EIO", 25, WORKING),
+    ("pwrite64", "EIO", 120, WORKING),
 ]
+"""From which call on, and whether the checkpoint is being made then."""
 
 
-@pytest.mark.parametrize(("call", "error", "nth"), ERRORS)
+@pytest.mark.parametrize(("call", "error", "nth", "when"), ERRORS)
 def test_a_disk_that_refuses_stops_the_job_and_nothing_is_bought_unrecorded(
-    desk: Desk, strace, call, error, nth
+    desk: Desk, strace, call, error, nth, when
 ) -> None:
     desk.write("leads.csv", ROWS)
     under = spoiling(strace, desk, call, f"error={error}:when={nth}+", *FILES)
     said = desk.start(*RUN, under=under).end(exits=1)
     assert injected(desk), "no call went wrong"
-    assert said.json["error"]["code"] == "checkpoint_write"
-    assert "disk" in said.err
+    assert said.json["error"]["code"] == when
+    assert "disk" in said.err.splitlines()[-1], "the mend"
+    if when == WORKING:
+        assert len(desk.bought) < TOTAL
     check_on_record(desk)
     check_goes_on(desk)
 

@@ -46,7 +46,7 @@ def until_ids_are_known(desk: Desk, least: int = 6) -> None:
 
 
 def names(runs: RunningSimulator) -> Counter[str]:
-    return Counter(run.inputs["company_name"] for run in runs.workspace.runs)
+    return Counter(str(run.inputs["company_name"]) for run in runs.workspace.runs)
 
 
 def test_what_the_server_forgot_fails_resumably_and_is_never_bought_again(new_desk) -> None:
