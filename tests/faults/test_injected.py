@@ -88,7 +88,7 @@ ERRORS = [
     ("pwrite64", "ENOSPC", 30, OPENING),
     ("fdatasync", "ENOSPC", 12, WORKING),
     ("fdatasync", "EIO", 25, WORKING),
-    ("pwrite64", "EIO", 120, WORKING),
+    ("pwrite64", "EROFS", 120, WORKING),
 ]
 """From which call on, and whether the checkpoint is being made then."""
 
