@@ -1,6 +1,7 @@
 """The watch for the API key is awake: whatever a test says or leaves is searched for it."""
 
 import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ LEAKS = {
     "in a URL": f"https://e.example/?key={quote(KEY, safe='')}&x=1",
     "in base64": base64.b64encode(f"user:{KEY}!".encode()).decode(),
     "in base64 for URLs": base64.urlsafe_b64encode(f"..{KEY}".encode()).decode(),
-    "in JSON": '{"key": "%s"}' % KEY.replace('"', '\\"'),
+    "in JSON": json.dumps({"key": KEY}),
     "in hexadecimal": KEY.encode().hex(),
 }
 
@@ -51,7 +52,16 @@ def test_key_file(tmp_path): (tmp_path / "api.key").write_text({key!r} + "\\n")
 @pytest.mark.parametrize("form", LEAKS)
 def test_a_key_that_gets_about_fails_the_test_that_let_it(form: str, tmp_path: Path) -> None:
     (tmp_path / "test_ways.py").write_text(WAYS.format(leak=LEAKS[form], key=KEY))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+    ]
     where = [f"--basetemp={tmp_path / 'base'}", f"--rootdir={tmp_path}", "-c", "/dev/null"]
     done = subprocess.run(
         [*command, *where, tmp_path / "test_ways.py"],

@@ -197,6 +197,7 @@ class Desk:
             assert_clean("what was said", (said.out + said.err).encode(), forms)
             assert "\x1b" not in said.out + said.err, f"escape sequences:\n{said.out}\n{said.err}"
             assert "Traceback" not in said.err, said.err
+            assert "enricher broke" not in said.err, said.err
         for path in self.folder.rglob("*"):
             if path.is_file() and path not in self.key_files:
                 assert_clean(str(path), content_of(path), forms)
