@@ -49,7 +49,7 @@ def test_key_file(tmp_path): (tmp_path / "api.key").write_text({key!r} + "\\n")
 """
 
 
-@pytest.mark.parametrize("form", LEAKS)
+@pytest.mark.parametrize("form", ["raw", "in base64 for URLs"])
 def test_a_key_that_gets_about_fails_the_test_that_let_it(form: str, tmp_path: Path) -> None:
     (tmp_path / "test_ways.py").write_text(WAYS.format(leak=LEAKS[form], key=KEY))
     command = [
