@@ -123,7 +123,9 @@ def interrupted_until_finished(desk: Desk, played: Played) -> Said:
         life = desk.start(*played.plan.command)
         number = chance.choice(played.plan.signals)
         before = desk.requests
-        wait_for_a_moment(desk, life, chance, played.plan.longest)
+        # Longer from life to life: on a busy machine the first ones may get nowhere.
+        longest = played.plan.longest * (1 + played.lives / 4)
+        wait_for_a_moment(desk, life, chance, longest)
         life.process.send_signal(number)
         said = life.end()
         remember(desk, played)
