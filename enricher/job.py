@@ -235,6 +235,7 @@ class Job(BaseModel):
     max_failures: FailureLimit = Limit(share=0.5)
     stop_after: Age | None = None
     max_outage: Age = 900.0
+    retry_lock: Age = 0.0
     status_prefix: Prefix = "enrichment"
 
     @model_validator(mode="before")

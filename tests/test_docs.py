@@ -193,16 +193,17 @@ def test_every_make_target_in_the_docs_exists() -> None:
     assert not unknown, "\n".join(["", *unknown])
 
 
-TABLE_LINE = re.compile(r"^\| (?!---|answer \|)(.+?) \|", re.MULTILINE)
+TABLE_LINE = re.compile(r"^\| (?!---|answer \||promise \|)(.+?) \|", re.MULTILINE)
 
 
-def test_every_reaction_has_its_tests() -> None:
-    """`docs/reactions.md` maps each answer to tests that exist."""
-    table = (ROOT / "docs/reactions.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "least"), [("reactions", 20), ("security", 45)])
+def test_every_line_has_its_tests(page: str, least: int) -> None:
+    """Tables map each reaction, and each promise, to tests that exist."""
+    table = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
     sources = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     known = set(re.findall(r"^(?:async )?def (test_\w+)", "\n".join(sources), re.MULTILINE))
     lines = [line for line in table.splitlines() if TABLE_LINE.match(line)]
-    assert len(lines) >= 20
+    assert len(lines) >= least
     for line in lines:
         named = set(re.findall(r"`(test_\w+)`", line))
         assert named, f"no test: {line}"

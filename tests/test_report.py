@@ -15,7 +15,7 @@ from enricher.report.summary import (
     Summary,
     utc,
 )
-from enricher.report.text import Doubt, doubt_lines, duration, summary_lines
+from enricher.report.text import Doubt, doubt_lines, duration, second_charge_lines, summary_lines
 
 FULL = Summary(
     job="a1b2c3",
@@ -181,12 +181,12 @@ def test_doubts_are_listed_for_a_person_who_decides():
     ]
 
 
-def test_of_many_doubts_the_first_are_listed_and_the_rest_counted():
-    lines = doubt_lines([doubt(n) for n in range(25)])
-    assert len(lines) == 22
-    assert lines[-1] == "  … and 5 more"
-    assert doubt_lines([doubt(n) for n in range(20)])[-1].startswith("  2026")
-    assert doubt_lines([]) == []
+def test_every_doubt_is_listed_however_many_there_are():
+    for lines_of in (doubt_lines, second_charge_lines):
+        lines = lines_of([doubt(n) for n in range(2500)])
+        assert len(lines) == 2501
+        assert "name=Acme 2499  " in lines[-1]
+        assert lines_of([]) == []
 
 
 @pytest.mark.parametrize(

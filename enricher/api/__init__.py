@@ -7,6 +7,7 @@ problems are raised as the classes of `errors`.
 import asyncio
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from enricher.api.inputs import make_state_folder, standard_input_copied
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of
 from enricher.api.running import run_job
+from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.formats import STANDARD
@@ -94,7 +96,7 @@ def run(
         make_state_folder(job)
         hooks.warn(f"the checkpoint is {job.checkpoint}")
     with standard_input_copied(job, for_good=True) as job:
-        return asyncio.run(run_job(job, environ, hooks, job.id))
+        return _work_off(job, environ, hooks, job.id)
 
 
 def resume(
@@ -123,7 +125,12 @@ def resume(
     kept = {name: value for name, value in record.options.items() if name not in EACH_TIME}
     job = make_job({**kept, **given, "checkpoint": checkpoint})
     check_standard_output(job, as_json=as_json)
-    return asyncio.run(run_job(job, environ, hooks or Hooks(), record.id))
+    return _work_off(job, environ, hooks or Hooks(), record.id)
+
+
+def _work_off(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
+    work = partial(run_job, job, environ, hooks, job_id)
+    return asyncio.run(in_turn(work, job.retry_lock, hooks.warn))
 
 
 def check_standard_output(job: Job, *, as_json: bool) -> None:

@@ -191,6 +191,13 @@ MAX_ATTEMPTS = option(
     group=AGAIN,
     help="Submissions per run in all, for --retry-failed and --in-doubt retry. Default: 3.",
 )
+RETRY_LOCK = option(
+    "--retry-lock",
+    type=Parsed("age", "parse_age"),
+    metavar="AGE",
+    group=AGAIN,
+    help="Wait so long for another process to leave the checkpoint. Default: 0s.",
+)
 EACH_TIME = (
     option(
         "--max-runs",
@@ -346,6 +353,7 @@ JOB_OPTIONS = together(
             help="Checkpoint file; may be shared by many jobs and nights. Default:"
             " <output>.checkpoint.db.",
         ),
+        RETRY_LOCK,
     ]
 )
 

@@ -23,6 +23,7 @@ from enricher.cli.options import (
     OVERWRITE,
     PATH,
     RATE,
+    RETRY_LOCK,
     RUN_TIMEOUT,
     SUMMARY_FILE,
     TEXT,
@@ -57,6 +58,7 @@ from enricher.cli.work import work
         MAX_CREDITS,
         MAX_FAILURES,
         MAX_OUTAGE,
+        RETRY_LOCK,
         JSON,
         SUMMARY_FILE,
     ]

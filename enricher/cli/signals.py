@@ -4,6 +4,7 @@ The first signal stops the job and keeps everything; the second does not wait fo
 the third ends the process as the system would.
 """
 
+import atexit
 import signal
 import sys
 import warnings
@@ -35,6 +36,7 @@ class SignalWatch:
         self._seen: list[int] = []
 
     def install(self) -> None:
+        atexit.register(_ignore)
         for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wishes to be left alone
                 signal.signal(number, self._received)
@@ -60,6 +62,12 @@ class SignalWatch:
             warnings.simplefilter("ignore", RuntimeWarning)
             raise Interrupted(number)
         self._stop(number)
+
+
+def _ignore() -> None:
+    """The outcome is told, and all that is left is to end: a signal changes the code no more."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 watch = SignalWatch()

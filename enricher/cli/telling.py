@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _SUMMARY_BEGINS = b'{"schema"'
+_LAST_CALLS = 4
+"""So many tell where a mistake is."""
 _UNUSUAL = re.compile(r"[^ -~]")
 
 
@@ -101,6 +104,19 @@ def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
         summary = Summary(outcome=JobOutcome.ERROR, exit_code=error.exit_code, error=told)
         _try_programs(summary, arguments)
     return error.exit_code
+
+
+def bug_of(error: BaseException) -> EnricherError:
+    """A mistake of ours, as a person can act on it and report it."""
+    calls = traceback.extract_tb(error.__traceback__)[-_LAST_CALLS:]
+    places = [f"{Path(*Path(call.filename).parts[-2:])}:{call.lineno}" for call in calls]
+    what = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return EnricherError(
+        f"enricher broke, which is a mistake in enricher: {what} (at {' > '.join(places)})",
+        mend="Nothing that was acknowledged is lost, and the same command goes on. Please report"
+        " the line above.",
+        code="bug",
+    )
 
 
 def tell_stop(signum: int, arguments: Sequence[str]) -> int:

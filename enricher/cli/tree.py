@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from enricher.cli.signals import Interrupted
-from enricher.cli.telling import say, tell, tell_error, tell_stop
+from enricher.cli.telling import bug_of, say, tell, tell_error, tell_stop
 from enricher.errors import EnricherError, UsageError
 
 COMMANDS = {
@@ -99,6 +99,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         # whoever read our output has left; nothing more can be said to them
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001  # a panic of polars is no Exception
+        code = tell_error(bug_of(error), arguments)
     sys.exit(_exit_code(code))
 
 

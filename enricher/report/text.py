@@ -95,29 +95,28 @@ def _next_command(summary: Summary) -> str:
     return ""
 
 
-def doubt_lines(doubts: Sequence[Doubt], most: int = 20) -> list[str]:
+def doubt_lines(doubts: Sequence[Doubt]) -> list[str]:
     """The submissions in doubt, for a person who decides about them."""
     if not doubts:
         return []
     head = f"In doubt: {len(doubts)} submissions whose answer was lost. Each may have been paid."
-    return [head, *_listed(doubts, most)]
+    return [head, *_listed(doubts)]
 
 
-def second_charge_lines(doubts: Sequence[Doubt], most: int = 20) -> list[str]:
+def second_charge_lines(doubts: Sequence[Doubt]) -> list[str]:
     """The submissions that may have been paid, and were sent again all the same."""
     if not doubts:
         return []
     head = f"Possibly paid twice: {len(doubts)} submissions that were in doubt and were sent again."
-    return [head, *_listed(doubts, most)]
+    return [head, *_listed(doubts)]
 
 
-def _listed(doubts: Sequence[Doubt], most: int) -> list[str]:
+def _listed(doubts: Sequence[Doubt]) -> list[str]:
+    """All of them: whoever decides about money must see each."""
     lines = []
-    for doubt in doubts[:most]:
+    for doubt in doubts:
         inputs = ", ".join(f"{label}={value}" for label, value in doubt.inputs.items())
         lines.append(f"  {doubt.submitted_at}  {printable(inputs)}  ({printable(doubt.reason)})")
-    if len(doubts) > most:
-        lines.append(f"  … and {len(doubts) - most} more")
     return lines
 
 

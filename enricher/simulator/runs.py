@@ -115,7 +115,7 @@ class RunBook:
     def start(self, grid: Grid, submission: Submission, now: float) -> Run:
         """Begin a run; equal inputs are run again, as the document knows no idempotency."""
         run = Run(
-            request_id=self._next_id(),
+            request_id=self._next_id(grid, submission),
             grid=grid,
             mode=submission.mode,
             inputs_json=submission.inputs_json.encode(),
@@ -128,9 +128,10 @@ class RunBook:
         self._rows[grid.id] += 1
         return run
 
-    def _next_id(self) -> str:
-        number = len(self._runs) + 1
-        return str(UUID(bytes=draws.digest("request id", self._settings.seed, number), version=4))
+    def _next_id(self, grid: Grid, submission: Submission) -> str:
+        """Of the content too: after a restart an id of before never means somebody else's run."""
+        about = (self._settings.seed, len(self._runs) + 1, grid.id, submission.inputs_json)
+        return str(UUID(bytes=draws.digest("request id", *about), version=4))
 
     def _shared(self, columns: tuple[str, ...] | None) -> tuple[str, ...] | None:
         """One tuple for all runs that ask for the same columns: a tenth of the memory."""

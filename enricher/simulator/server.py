@@ -45,13 +45,19 @@ def running_simulator(settings: Settings, port: int = 0) -> Iterator["RunningSim
 
 
 class RunningSimulator:
-    """A server that has its port from the start, and answers between `start` and `stop`."""
+    """A server that has its port from the start, and answers between `start` and `stop`.
 
-    def __init__(self, settings: Settings, port: int = 0) -> None:
+    Args:
+        workspace: one that outlived an earlier server of this port; else a fresh one is made.
+    """
+
+    def __init__(
+        self, settings: Settings, port: int = 0, workspace: Workspace | None = None
+    ) -> None:
         self._socket = _listening_socket(port)
         self.port: int = self._socket.getsockname()[1]
         self.base_url = f"http://{HOST}:{self.port}{PREFIX}"
-        self.workspace = Workspace(settings, self.base_url)
+        self.workspace = workspace or Workspace(settings, self.base_url)
         self._server = _Server(_config(SimulatorApp(self.workspace)))
         self._thread = threading.Thread(target=self.serve_here, name="simulator", daemon=True)
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,14 +118,16 @@ class Desk:
         env: Mapping[str, str] | None = None,
         stdin: Path = Path(os.devnull),
         stdout: int = subprocess.PIPE,
+        under: Sequence[str] = (),
     ) -> Life:
-        """Start a command; `env` adds to the environment, and an empty text takes away.
+        """Start a command, under another program if one is named.
 
-        It reads `stdin`, a file, and writes to `stdout`, a pipe that `end` reads unless told else.
+        `env` adds to the environment, and an empty text takes away. It reads `stdin`, a file, and
+        writes to `stdout`, a pipe that `end` reads unless told else.
         """
         with stdin.open("rb") as given:
             process = subprocess.Popen(
-                [*PROGRAM, *map(str, words)],
+                [*under, *PROGRAM, *map(str, words)],
                 cwd=cwd or self.folder,
                 env={name: value for name, value in {**self.env, **(env or {})}.items() if value},
                 stdin=given,
@@ -201,6 +203,7 @@ class Desk:
             assert_clean("what was said", (said.out + said.err).encode(), forms)
             assert "\x1b" not in said.out + said.err, f"escape sequences:\n{said.out}\n{said.err}"
             assert "Traceback" not in said.err, said.err
+            assert "enricher broke" not in said.err, said.err
         for path in self.folder.rglob("*"):
             if path.is_file() and path not in self.key_files:
                 assert_clean(str(path), content_of(path), forms)

@@ -135,10 +135,10 @@ def test_version_is_one_line(desk: Desk) -> None:
 
 LATER = (
     *("--provider", "--endpoint", "--workflow", "--require", "--limit", "--where"),
-    *("--yes", "--retry-lock", "--no-dedupe"),
+    *("--yes", "--no-dedupe"),
     *("--allow-failures",),
     *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
-    *("enricher report", "enricher workspace", "enricher grids", "rotate-key", "enricher mcp"),
+    *("enricher report", "enricher mcp"),
     *("8bitedge", ".xlsx", "job.toml"),
 )
 

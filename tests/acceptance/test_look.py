@@ -124,7 +124,9 @@ def test_a_second_process_keeps_out(running: Running) -> None:
     for life in [running.desk.start(*command, "--json") for command in commands]:
         said = life.end(exits=4)
         assert (said.json["outcome"], said.json["exit_code"]) == ("error", 4)
+        assert said.json["error"]["code"] == "checkpoint_in_use"
         assert "is in use by another enricher process" in said.err
+        assert "--retry-lock" in said.err, "the mend"
     assert not running.life.is_over()
 
 

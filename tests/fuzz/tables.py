@@ -54,6 +54,7 @@ def check(seed: int, folder: Path) -> None:
     )
     bought = len(world.workspace.runs) - before
     assert "Traceback" not in said, said
+    assert "enricher broke" not in said, said
     assert not set(said) & set("\x1b\x07\0\u202e"), f"not harmless: {said!r}"
     assert code in (*REFUSED, *DONE), f"code {code}: {said}"
     assert_clean("what was said", said.encode(errors="replace"), FORMS)

@@ -215,3 +215,12 @@ def test_a_rotated_key_replaces_the_old_one_at_once() -> None:
 def test_settings_that_make_no_sense(wrong) -> None:
     with pytest.raises(ValueError, match="must"):
         Settings(**wrong)
+
+
+def test_after_a_restart_an_id_of_before_is_nobody_elses() -> None:
+    """The same in the same order is the same world; anything else has other ids."""
+    before, again, other = Driver(), Driver(), Driver()
+    ids = [before.start(company(number)) for number in range(3)]
+    assert [again.start(company(number)) for number in range(3)] == ids
+    assert other.start(company(2)) not in ids
+    assert other.status(ids[0]).status == 404
