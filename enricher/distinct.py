@@ -1,7 +1,11 @@
-"""Counting distinct digests in bounded memory: a set first, files of a temporary folder then."""
+"""Counting digests in bounded memory: how many are distinct, and which of its equals each is."""
 
+import struct
 import tempfile
-from collections.abc import Iterable
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -33,6 +37,10 @@ class DistinctCounter:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove its files, if there are some."""
         for file in self._files:
             file.close()
         if self._folder is not None:
@@ -64,3 +72,65 @@ class DistinctCounter:
         file.seek(0)
         data = file.read()
         return len({data[at : at + DIGEST_SIZE] for at in range(0, len(data), DIGEST_SIZE)})
+
+
+_ROW = struct.Struct(f"<{DIGEST_SIZE}sQ")
+_NUMBER = struct.Struct("<II")
+_ROWS_A_BLOCK = 1 << 20
+
+
+class Occurrences:
+    """Of each digest of a long sequence, how many equal ones stand before it.
+
+    A context manager: everything lies in temporary files, 24 bytes a digest and 8 for each that is
+    not the first of its equals. Memory holds a 64th of the digests at a time.
+    """
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._parts = [self._new_file() for _ in range(_PARTITIONS)]
+        self._blocks: list[IO[bytes]] = []
+        self._rows = 0
+        self.is_ready = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def _new_file(self) -> IO[bytes]:
+        return self._held.enter_context(tempfile.TemporaryFile())
+
+    def add(self, digests: Iterable[bytes]) -> None:
+        """Append `digests` to the sequence."""
+        for row, digest in enumerate(digests, self._rows):
+            self._parts[digest[0] % _PARTITIONS].write(_ROW.pack(digest, row))
+            self._rows = row + 1
+
+    def finish(self) -> None:
+        """The sequence is complete: number its digests."""
+        blocks = -(-self._rows // _ROWS_A_BLOCK)
+        self._blocks = [self._new_file() for _ in range(blocks)]
+        for file in self._parts:
+            file.seek(0)
+            seen: Counter[bytes] = Counter()
+            for digest, row in _ROW.iter_unpack(file.read()):
+                if number := seen[digest]:
+                    block = self._blocks[row // _ROWS_A_BLOCK]
+                    block.write(_NUMBER.pack(row % _ROWS_A_BLOCK, number))
+                seen[digest] += 1
+            file.close()
+        self.is_ready = True
+
+    def numbers(self) -> Iterator[int]:
+        """How many equal ones stand before each, in the order of the sequence; any number of times.
+
+        Two iterations must not be under way at once.
+        """
+        for block in self._blocks:
+            numbers = array("L", bytes(array("L").itemsize * _ROWS_A_BLOCK))
+            block.seek(0)
+            for row, number in _NUMBER.iter_unpack(block.read()):
+                numbers[row] = number
+            yield from numbers

@@ -5,6 +5,7 @@ EnricherError                 a message for a person, and its mend
 ├── CannotGoOn                exit 1: nothing was lost, a person mends it and repeats
 │   ├── InputError            the input cannot be read as a table
 │   ├── MappingError          the grid's labels and the input's columns do not fit
+│   ├── SelectionError        which rows are meant cannot be told
 │   ├── OutputError           the output may not or cannot be written
 │   ├── KeyProblem            the API key is missing, malformed or not private
 │   ├── CheckpointError       the checkpoint is not ours, or cannot be read or written
@@ -56,6 +57,10 @@ class InputError(CannotGoOn):
 
 class MappingError(CannotGoOn):
     """Labels and columns do not fit together; lists both."""
+
+
+class SelectionError(CannotGoOn):
+    """What chooses rows or columns does not fit the input; shows it, and what there is."""
 
 
 class OutputError(CannotGoOn):

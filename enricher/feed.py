@@ -11,7 +11,7 @@ from typing import Protocol
 
 import polars as pl
 
-from enricher.distinct import DistinctCounter
+from enricher.distinct import DistinctCounter, Occurrences
 from enricher.mapping import InputMapping, KeyMaker
 from enricher.model import Cause, Inputs, Item, RowStatus
 from enricher.plan import (
@@ -22,16 +22,21 @@ from enricher.plan import (
     fate_of,
     fate_of_doubt,
     is_kept_broad,
+    is_outdated,
     outcome_of,
+    outcome_of_left_out,
 )
-from enricher.record import Outcome, Record, Wanted, covers
+from enricher.record import LeftOut, Outcome, Record, Wanted, covers
+from enricher.selection import Choice, Selection
 from enricher.tally import SeenRows
 
 Lookup = Callable[[Sequence[bytes]], Mapping[bytes, Record]]
 
 
-Keyed = tuple[bytes, Inputs] | None
-"""A row: the content key and what is sent; `None` if there is nothing to send."""
+Keyed = tuple[bytes, Inputs, LeftOut | None] | None
+"""A row: the content key, what is sent, and why it is not; `None` if there is nothing to send."""
+
+_SUM = 1 << 128
 
 
 class Rows(Protocol):
@@ -64,56 +69,33 @@ class Fed:
 
 @dataclass(frozen=True, slots=True)
 class RowFlow:
-    """A table with its mapping, and what is wanted of its rows."""
+    """A table with its mapping, and what is wanted of its rows.
+
+    With `occurrences` rows of equal inputs are items of their own, numbered in the order in which
+    they stand.
+    """
 
     table: Rows
     mapping: InputMapping
     keys: KeyMaker
     wanted: Wanted
+    selection: Selection = field(default_factory=lambda: Selection(Choice()))
+    occurrences: Occurrences | None = None
 
     def census(self, lookup: Lookup) -> Census:
         """Read everything once: whatever cannot be read comes to light before money is spent."""
-        counts: Counter[str] = Counter()
-        with DistinctCounter() as new, DistinctCounter() as again:
-            for batch in self.table.batches():
-                rows = self._keyed(batch)
-                records = lookup([row[0] for row in rows if row])
-                counts["total"] += len(rows)
-                for row in rows:
-                    if row is None:
-                        counts["skipped"] += 1
-                        continue
-                    record = records.get(row[0])
-                    match fate_of_doubt(record, self.wanted) or fate_of(record, self.wanted):
-                        case Buy(supersedes, cause):
-                            counts["new_rows"] += 1
-                            fewer = supersedes and cause is Cause.NEW
-                            (again if fewer else new).add((row[0],))
-                        case _:
-                            counts["reused"] += 1
-                            counts["not_refreshed"] += record is not None and is_kept_broad(
-                                record, self.wanted
-                            )
-            return Census(
-                total=counts["total"],
-                skipped=counts["skipped"],
-                reused=counts["reused"],
-                new_rows=counts["new_rows"],
-                new_runs=new.count() + again.count(),
-                bought_before=again.count(),
-                blank_lines=self.table.blank_lines,
-                not_refreshed=counts["not_refreshed"],
-                ragged_lines=self.table.ragged_lines,
-            )
+        with _Counting(self.wanted) as counting:
+            for _, rows, records in self._read(lookup):
+                counting.count(rows, records)
+            return counting.census(self.table)
 
     def feed(self, lookup: Lookup, *, doubts: bool = False) -> Iterator[Fed]:
         """What each batch leaves to buy. The lookup is a filter only: the intent decides.
 
         With `doubts` also what is in doubt, as far as it is wanted: all other work is done.
         """
-        for batch in self.table.batches():
-            rows = self._keyed(batch)
-            yield self._fed(rows, lookup([row[0] for row in rows if row]), doubts)
+        for _, rows, records in self._read(lookup):
+            yield self._fed(rows, records, doubts)
 
     def _fed(self, rows: Sequence[Keyed], records: Mapping[bytes, Record], doubts: bool) -> Fed:
         items: dict[bytes, Item] = {}
@@ -125,9 +107,16 @@ class RowFlow:
             if row is None:
                 ended[RowStatus.SKIPPED] += 1
                 continue
-            key, inputs = row
+            key, inputs, left_out = row
             record = records.get(key)
-            fate = fate_of_doubt(record, self.wanted) if doubts else None
+            if left_out and not isinstance(fate_of(record, self.wanted), UnderWay):
+                shown = outcome_of_left_out(record, self.wanted).status
+                if shown is RowStatus.SKIPPED:
+                    keys["left_out"].append(key)
+                else:
+                    ended[shown] += 1
+                continue
+            fate = fate_of_doubt(record, self.wanted) if doubts and not left_out else None
             match fate or fate_of(record, self.wanted):
                 case Ended(RowStatus.FAILED) if fate is not None and record is not None:
                     closed[key] = record.message
@@ -136,43 +125,143 @@ class RowFlow:
                 case Ended(status):
                     ended[status] += 1
                 case UnderWay(stalled, refresh):
-                    outgrown = outgrown or _is_outgrown(record, self.wanted)
+                    outgrown |= not left_out and _is_outgrown(record, self.wanted)
                     keys["stalled" if stalled else "waiting"].append(key)
                     keys["refreshing"] += [key] if refresh else []
                 case Buy(supersedes, cause):
                     keys["waiting"].append(key)
                     keys["refreshing"] += [key] if _has_result(record, self.wanted) else []
                     items.setdefault(key, Item(key, inputs, supersedes, cause))
-        seen = SeenRows(ended, keys["waiting"], keys["stalled"], keys["refreshing"])
+        seen = SeenRows(
+            ended, keys["waiting"], keys["stalled"], keys["refreshing"], keys["left_out"]
+        )
         return Fed(list(items.values()), seen, closed, outgrown)
 
     def outcomes(self, lookup: Lookup) -> Iterator[tuple[pl.DataFrame, list[Outcome]]]:
         """Each batch with what its rows show. `lookup` must give the outputs too."""
-        skipped = Outcome(RowStatus.SKIPPED)
-        for batch in self.table.batches():
-            rows = self._keyed(batch)
-            records = lookup([row[0] for row in rows if row])
-            yield (
-                batch,
-                [outcome_of(records.get(row[0]), self.wanted) if row else skipped for row in rows],
-            )
+        for batch, rows, records in self._read(lookup):
+            yield batch, [self._outcome(row, records) for row in rows]
+
+    def _outcome(self, row: Keyed, records: Mapping[bytes, Record]) -> Outcome:
+        if row is None:
+            return _SKIPPED
+        shown = outcome_of_left_out if row[2] else outcome_of
+        return shown(records.get(row[0]), self.wanted)
 
     def samples(self, most: int) -> list[Inputs]:
-        """The inputs of the first rows that have something to send."""
-        sent = (
-            inputs
-            for batch in self.table.batches()
-            for inputs in self.mapping.inputs_of(batch)
-            if inputs is not None
+        """The inputs of the first rows that are submitted for."""
+        chosen = (
+            row[1]
+            for _, rows, _ in self._read(lambda _: {})
+            for row in rows
+            if row and row[2] is None
         )
-        return list(itertools.islice(sent, most))
+        return list(itertools.islice(chosen, most))
 
-    def _keyed(self, batch: pl.DataFrame) -> list[Keyed]:
+    def _read(
+        self, lookup: Lookup
+    ) -> Iterator[tuple[pl.DataFrame, list[Keyed], Mapping[bytes, Record]]]:
+        """One pass: each batch with its rows, and what is known of them."""
+        self._survey(lookup)
+        choosing = self.selection.begin()
+        numbers = self.occurrences.numbers() if self.occurrences else itertools.repeat(0)
         key = self.keys.key
-        return [
-            None if inputs is None else (key(inputs), inputs)
-            for inputs in self.mapping.inputs_of(batch)
-        ]
+        for batch in self.table.batches():
+            inputs = list(self.mapping.inputs_of(batch))
+            rows: list[Keyed] = [
+                None if sent is None else (key(sent, next(numbers)), sent, left_out)
+                for sent, left_out in zip(inputs, choosing.of(batch, inputs), strict=True)
+            ]
+            yield batch, rows, lookup([row[0] for row in rows if row])
+
+    def _survey(self, lookup: Lookup) -> None:
+        """Read everything once before, if the sample or the numbers of equal rows need it."""
+        occurrences = self.occurrences
+        counts = occurrences is not None and not occurrences.is_ready
+        if not counts and self.selection.is_ready:
+            return
+
+        def read() -> Iterator[tuple[pl.DataFrame, list[Inputs | None]]]:
+            for batch in self.table.batches():
+                lookup(())  # refused after the end: a long reading must not outlive the job
+                inputs = list(self.mapping.inputs_of(batch))
+                if occurrences is not None and counts:
+                    occurrences.add(self.keys.key(sent) for sent in inputs if sent is not None)
+                yield batch, inputs
+
+        self.selection.draw(read())
+        if occurrences is not None and counts:
+            occurrences.finish()
+
+
+_SKIPPED = Outcome(RowStatus.SKIPPED)
+
+
+class _Counting:
+    """A census under way; a context manager, since it may hold files."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._counts: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+        self._content = 0
+        self._new, self._again = DistinctCounter(), DistinctCounter()
+
+    def __enter__(self) -> "_Counting":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._new.close()
+        self._again.close()
+
+    def count(self, rows: Sequence[Keyed], records: Mapping[bytes, Record]) -> None:
+        """Count one batch."""
+        sent = [row for row in rows if row]
+        self._counts["total"] += len(rows)
+        self._left_out[LeftOut.BLANK] += len(rows) - len(sent)
+        self._content += sum(int.from_bytes(row[0], "big") for row in sent)
+        new = [key for key, _, left_out in sent if not left_out and key not in records]
+        self._counts["new_rows"] += len(new)
+        self._new.add(new)
+        for key, _, left_out in sent:
+            if left_out:
+                self._count_left_out(records.get(key), left_out)
+            elif key in records:
+                self._count_known(key, records[key])
+
+    def _count_known(self, key: bytes, record: Record) -> None:
+        self._counts["outdated"] += is_outdated(record, self._wanted)
+        match fate_of_doubt(record, self._wanted) or fate_of(record, self._wanted):
+            case Buy(_, cause):
+                self._counts["new_rows"] += 1
+                (self._again if cause is Cause.NEW else self._new).add((key,))
+            case _:
+                self._counts["reused"] += 1
+                self._counts["not_refreshed"] += is_kept_broad(record, self._wanted)
+
+    def _count_left_out(self, record: Record | None, why: LeftOut) -> None:
+        if record is None or outcome_of_left_out(record, self._wanted).status is RowStatus.SKIPPED:
+            self._left_out[why] += 1
+        else:
+            self._counts["reused"] += 1
+            self._counts["outdated"] += is_outdated(record, self._wanted)
+
+    def census(self, table: Rows) -> Census:
+        counts, again = self._counts, self._again.count()
+        return Census(
+            total=counts["total"],
+            skipped=self._left_out.total(),
+            reused=counts["reused"],
+            new_rows=counts["new_rows"],
+            new_runs=self._new.count() + again,
+            bought_before=again,
+            blank_lines=table.blank_lines,
+            ragged_lines=table.ragged_lines,
+            not_refreshed=counts["not_refreshed"],
+            outdated=counts["outdated"],
+            left_out={str(why): self._left_out[why] for why in LeftOut if self._left_out[why]},
+            content=f"{self._content % _SUM:032x}",
+        )
 
 
 def _has_result(record: Record | None, wanted: Wanted) -> bool:

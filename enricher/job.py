@@ -182,6 +182,7 @@ def _parse_delimiter(value: object) -> str:
 Age = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
+Offset = Annotated[int, Field(ge=0)]
 FailureLimit = Annotated[
     Limit, BeforeValidator(parse_limit), PlainSerializer(lambda limit: str(limit))
 ]
@@ -222,6 +223,15 @@ class Job(BaseModel):
     output_columns: tuple[Text, ...] = ()
     maps: dict[Text, Text] = {}
     templates: dict[Text, Text] = {}
+    require: tuple[Text, ...] = ()
+    where: Text = ""
+    sample: Count | None = None
+    seed: int | None = None
+    offset: Offset = 0
+    limit: Count | None = None
+    columns: tuple[Text, ...] = ()
+    only_enriched: bool = False
+    failures: FilePath | None = None
     rate: Rate = "auto"
     mode: Mode = Mode.ASYNC
     max_in_flight: InFlight = "auto"
@@ -230,6 +240,8 @@ class Job(BaseModel):
     retry_failed: bool = False
     max_attempts: Count = 3
     refresh_after: Age | None = None
+    no_dedupe: bool = False
+    allow_failures: FailureLimit = Limit(count=0)
     max_runs: Count | None = None
     max_credits: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     max_failures: FailureLimit = Limit(share=0.5)
@@ -261,6 +273,27 @@ class Job(BaseModel):
             raise ValueError(f"fed twice, by a column and by a template: {', '.join(both)}")
         return templates
 
+    @field_validator("seed")
+    @classmethod
+    def _seed_of_a_sample(cls, seed: int | None, info: ValidationInfo) -> int | None:
+        if seed is not None and info.data.get("sample") is None:
+            raise ValueError("draws nothing without --sample N")
+        return seed
+
+    @field_validator("failures")
+    @classmethod
+    def _failures_apart(cls, failures: Path | None, info: ValidationInfo) -> Path | None:
+        if failures is None:
+            return None
+        for what in ("input", "output", "checkpoint"):
+            path = info.data.get(what)
+            if path in (failures, partial_of(failures)):
+                raise ValueError(f"{failures.name} is the {what} already; name another file")
+        output = info.data.get("output")
+        if output and failures == partial_of(output):
+            raise ValueError(f"{failures.name} is where an unfinished output goes; name another")
+        return failures
+
     @property
     def origin(self) -> str:
         """Scheme, host and port of the base URL, the port left out where it is the usual one."""
@@ -271,9 +304,7 @@ class Job(BaseModel):
     @property
     def partial(self) -> Path | None:
         """Where the output goes while the job is not finished; never to standard output."""
-        if str(self.output) == STANDARD:
-            return None
-        return self.output.with_name(parse_name(self.output.name).marked("partial"))
+        return None if str(self.output) == STANDARD else partial_of(self.output)
 
     @property
     def source(self) -> Path:
@@ -298,6 +329,11 @@ class Job(BaseModel):
             sorted(self.templates.items()),
         ]
         return hashlib.blake2b(json.dumps(identity).encode(), digest_size=6).hexdigest()
+
+
+def partial_of(path: Path) -> Path:
+    """Where what belongs to `path` goes while the job is not finished."""
+    return path.with_name(parse_name(path.name).marked("partial"))
 
 
 def _is_one_file(source: Path) -> bool:

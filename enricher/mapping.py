@@ -239,8 +239,11 @@ class KeyMaker:
         text = json.dumps(header, ensure_ascii=True, separators=(",", ":"))
         self._prepared = hashlib.blake2b(text.encode("ascii"), digest_size=KEY_SIZE)
 
-    def key(self, inputs: Inputs) -> bytes:
+    def key(self, inputs: Inputs, occurrence: int = 0) -> bytes:
+        """The key of `inputs`; rows of equal inputs have one each if their `occurrence` differs."""
         digest = self._prepared.copy()
         texts = [inputs[label] for label in self._labels]
         digest.update("".join(f"{len(text)}:{text}," for text in texts).encode("utf-8"))
+        if occurrence:  # behind all labels, where no text can stand
+            digest.update(b"#%d" % occurrence)
         return digest.digest()

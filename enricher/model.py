@@ -289,6 +289,10 @@ class Limit:
         enough = of >= SHARE_COUNTS_AFTER
         return number > 0 and (number >= self.count or (enough and number >= self.share * of))
 
+    def allows(self, number: int, of: int) -> bool:
+        """Whether `number` is no more than this, or than this share of `of`."""
+        return number <= self.count if math.isinf(self.share) else number <= self.share * of + 1e-9
+
     def __str__(self) -> str:
         return f"{self.count:.0f}" if math.isinf(self.share) else f"{self.share * 100:g}%"
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from enricher.model import Cause, Mode, RowStatus, State
 from enricher.record import InDoubt, Outcome, Record, Wanted, covers
@@ -151,6 +151,21 @@ def outcome_of(record: Record | None, wanted: Wanted) -> Outcome:
             return Outcome(RowStatus.PENDING)
 
 
+def outcome_of_left_out(record: Record | None, wanted: Wanted) -> Outcome:
+    """What it shows of a row that is not submitted for: what is there already, or is under way."""
+    shown = replace(outcome_of(record, wanted), left_out=True)
+    if shown.status is RowStatus.PENDING and isinstance(fate_of(record, wanted), Buy):
+        return replace(shown, status=RowStatus.SKIPPED)
+    return shown
+
+
+def is_outdated(record: Record, wanted: Wanted) -> bool:
+    """Whether a result that serves was asked for when the target was another."""
+    serves = record.has_outputs and covers(record.outputs_asked, wanted.asked)
+    told = bool(record.revision and wanted.revision)
+    return serves and told and record.revision != wanted.revision
+
+
 def _keeps_old(fate: Fate) -> bool:
     """Whether a refresh brought nothing: it ended without a result, or a look gave it up."""
     match fate:
@@ -175,8 +190,10 @@ class Census:
 
     `new_runs` counts distinct inputs to buy, `bought_before` those of them that have a result of
     fewer output columns; `reused` counts rows with an answer already, `not_refreshed` those of
-    them whose result is too old and holds more output columns than are asked for; `ragged_lines`
-    counts rows that were padded or passed over.
+    them whose result is too old and holds more output columns than are asked for, `outdated` those
+    whose result is from before a change of the target. `ragged_lines` counts rows that were padded
+    or passed over. `left_out` tells why rows are skipped; `content` is a digest of what all rows
+    send, whatever their order.
     """
 
     total: int
@@ -188,6 +205,9 @@ class Census:
     blank_lines: int
     not_refreshed: int = 0
     ragged_lines: int = 0
+    outdated: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    content: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ class Record:
     `asked` are the output columns of the newest attempt, `None` for all; `outputs` those of the
     newest *completed* attempt (`None` if there is none), `outputs_asked` what that one asked, and
     `outputs_at` when it ended. `tried_in` is the pass of the newest attempt, `before` the state of
-    the attempt that it superseded (`IN_DOUBT` also if that doubt was closed as failed). Times in
-    seconds since 1970.
+    the attempt that it superseded (`IN_DOUBT` also if that doubt was closed as failed). `revision`
+    is that of the target when the outputs were asked for. Times in seconds since 1970.
     """
 
     state: State
@@ -31,6 +31,18 @@ class Record:
     ended_at: float = 0.0
     tried_in: int = 0
     before: State | None = None
+    revision: str = ""
+
+
+class LeftOut(enum.StrEnum):
+    """Why a row is not submitted for."""
+
+    BLANK = "nothing to send"
+    REQUIRE = "--require"
+    WHERE = "--where"
+    SAMPLE = "--sample"
+    OFFSET = "--offset"
+    LIMIT = "--limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +50,14 @@ class Outcome:
     """What one row of the output shows; `error` is `CODE: message` or empty.
 
     `kept_old`: a refresh in this pass brought no new result, and the old one stands.
+    `left_out`: the row was not to be submitted for, and its failure is none of the job.
     """
 
     status: RowStatus
     error: str = ""
     outputs: Mapping[str, Json] | None = None
     kept_old: bool = False
+    left_out: bool = False
 
 
 class InDoubt(enum.StrEnum):
@@ -66,6 +80,7 @@ class Wanted:
         this_pass: the id of the pass, and when it began, in seconds since 1970.
         retry_failed: submit again what failed before the pass, `max_attempts` in all.
         refresh_before: results from before this time are run again; 0 for none.
+        revision: what the target is like now; empty if it does not tell.
     """
 
     asked: frozenset[str] | None
@@ -75,6 +90,7 @@ class Wanted:
     retry_failed: bool = False
     max_attempts: int = 3
     refresh_before: float = 0.0
+    revision: str = ""
 
 
 def covers(stored: frozenset[str] | None, wanted: frozenset[str] | None) -> bool:

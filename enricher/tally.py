@@ -32,13 +32,15 @@ class SeenRows:
     """One batch as it was read: rows that had ended then, and the keys of all others.
 
     `stalled` are keys whose runs an earlier look gave up: failed, unless they are looked at again.
-    `refreshing` are those of all keys whose old result stands whatever comes.
+    `refreshing` are those of all keys whose old result stands whatever comes. `left_out` are those
+    that are not submitted for: skipped, unless an equal row is.
     """
 
     ended: Mapping[RowStatus, int]
     waiting: Sequence[bytes] = ()
     stalled: Sequence[bytes] = ()
     refreshing: Sequence[bytes] = ()
+    left_out: Sequence[bytes] = ()
 
 
 class RowTally:
@@ -94,6 +96,11 @@ class RowTally:
                 kept = key in self._refreshing
                 shown = RowStatus.COMPLETED if kept else RowStatus.FAILED
                 self._counts[self._just_ended.get(key, shown)] += 1
+        for key in rows.left_out:
+            if key in self._waiting:
+                self._waiting[key] += 1
+            else:  # an equal row further down is not waited for: the written output will tell
+                self._counts[self._just_ended.get(key, RowStatus.SKIPPED)] += 1
 
     def hear(self, event: Event) -> None:
         """Take note of an event that is on disk."""

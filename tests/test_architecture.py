@@ -25,7 +25,7 @@ FLOORS: Sequence[set[str]] = (
     {"errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"},
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
-        *("providers", "tally", "distinct", "schedule", "intake", "stops"),
+        *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection"),
     },
     {"engine", "feed", "preflight"},
     {"api"},
@@ -75,7 +75,7 @@ LIBRARIES = {
     "httpx2": ("providers.transport", "providers.connections"),
     "keyring": ("providers.system_keyring",),
     "platformdirs": ("api", "job"),
-    "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed"),
+    "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
     "pydantic": ("job",),
     "rich": ("cli",),
     "sqlite3": ("checkpoint",),
@@ -93,7 +93,9 @@ WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempf
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
     **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column", "harmless"), DOING),
-    **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally", "stops"), DOING),
+    **dict.fromkeys(
+        ("mapping", "plan", "schedule", "reactions", "tally", "stops", "selection"), DOING
+    ),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }
 """Rooms without I/O or clock of their own (time is an input): what they may not import."""

@@ -1,13 +1,14 @@
 """Counting distinct digests: exactly, in bounded memory, leaving nothing behind."""
 
 import hashlib
+import itertools
 import tempfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enricher.distinct import DistinctCounter
+from enricher.distinct import DIGEST_SIZE, DistinctCounter, Occurrences
 
 DIGESTS = st.lists(
     st.integers(0, 400).map(lambda n: hashlib.blake2b(str(n).encode(), digest_size=16).digest())
@@ -65,3 +66,25 @@ def test_nothing_is_nothing():
         assert counter.count() == 0
         counter.add([])
         assert counter.count() == 0
+
+
+@given(st.lists(st.binary(min_size=1, max_size=1), max_size=60))
+def test_occurrences_number_equal_digests_in_order(parts):
+    digests = [part * DIGEST_SIZE for part in parts]
+    with Occurrences() as occurrences:
+        occurrences.add(digests[:7])
+        occurrences.add(digests[7:])
+        occurrences.finish()
+        expected = [digests[:n].count(digest) for n, digest in enumerate(digests)]
+        for _ in range(2):
+            assert list(itertools.islice(occurrences.numbers(), len(digests))) == expected
+
+
+def test_occurrences_of_more_rows_than_a_block():
+    rows = 1_100_000
+    digests = [bytes([n % 3]) * DIGEST_SIZE for n in range(3)]
+    with Occurrences() as occurrences:
+        occurrences.add(digests[n % 3] for n in range(rows))
+        occurrences.finish()
+        numbers = list(itertools.islice(occurrences.numbers(), rows))
+    assert numbers == [n // 3 for n in range(rows)]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from enricher.api.wiring import stored_flow
+from enricher.api.wiring import stored_mapping
 from enricher.checkpoint import JobRecord
 from enricher.errors import MappingError
 from enricher.mapping import KeyMaker, resolve
@@ -276,7 +276,7 @@ def test_a_stored_mapping_feeds_the_same_inputs(table, maps, templates):
     assume(not maps.keys() & templates.keys())
     mapping = mapping_of([], COLUMNS, maps, templates)
     record = JobRecord("id", CONTEXT, None, {}, mapping.described(), (), None)
-    again = stored_flow(record, table).mapping
+    again = stored_mapping(record, table)
     cells = [["Acme", ""], ["a.com", " "], ["1", ""], ["{}", None], ["", ""], ["x", "x"]]
     assert inputs_of(again, cells) == inputs_of(mapping, cells)
     assert again.described() == mapping.described()

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from enricher.api.hooks import Hooks
@@ -171,26 +172,27 @@ def status(checkpoint: Path, *, job_id: str | None = None) -> Status:
 def export(
     checkpoint: Path,
     output: Path | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
     *,
     job_id: str | None = None,
-    input_path: Path | None = None,
     overwrite: bool = False,
     warn: Warn = lambda _: None,
-) -> Path:
-    """Write the output as far as it is; safe while the job runs. Returns its path.
+) -> tuple[Path, ...]:
+    """Write the output as far as it is; safe while the job runs. Returns what was written.
 
     Args:
         output: by default `<output stem>.partial<ext>`.
-        input_path: stands in for an input that moved.
+        changes: options of the job given anew, such as `input` for one that moved; failures are
+            written only where `failures` is among them.
 
     Raises:
-        CheckpointError, InputError, MappingError, OutputError: see `errors`.
+        CheckpointError, InputError, MappingError, OutputError, SelectionError: see `errors`.
     """
     return export_to(
         checkpoint.absolute(),
         output,
+        changes,
         job_id=job_id,
-        input_path=input_path,
         overwrite=overwrite,
         warn=warn,
     )

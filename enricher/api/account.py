@@ -1,10 +1,10 @@
 """What one invocation can tell of itself, at any moment: counts, time, and what is left."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from enricher.api.outside import Moment, Outside
 from enricher.api.wiring import Prepared
+from enricher.api.writing import RowsWritten
 from enricher.engine import Engine
 from enricher.model import RowStatus, Stop
 from enricher.plan import SHARE_OF_LIMIT, Census, estimate, requests_per_run
@@ -28,6 +28,7 @@ class Account:
         tally: rows by status, while they stream by.
         written: rows by status in the output, once it is written; they are the last word.
         in_flight: runs that go on without us, once the work is over.
+        since_last: what became of the input since the last time, for people.
         credits_after: the balance after the job, if it could be asked for.
     """
 
@@ -39,7 +40,8 @@ class Account:
         self._new_runs = 0
         self.tally = RowTally(0)
         self.engine: Engine | None = None
-        self.written: Counter[str] = Counter()
+        self.written: RowsWritten | None = None
+        self.since_last = ""
         self.in_flight = 0
         self.credits_after: float | None = None
 
@@ -54,7 +56,7 @@ class Account:
 
     def exit_code(self) -> int:
         """The code of a finished job."""
-        return 3 if self.written[RowStatus.FAILED] or self.written[RowStatus.IN_DOUBT] else 0
+        return self.written.exit_code(self._ready.job.allow_failures) if self.written else 0
 
     def now(self) -> Summary:
         """The summary of a job that goes on."""
@@ -118,19 +120,20 @@ class Account:
                 retried=counts.retried,
             ),
             credits=CreditTotals(credits.remaining if credits else None, self.credits_after),
+            since_last=self.since_last,
             median_wait=self.engine.median_wait() if self.engine else None,
         )
 
     def _rows(self) -> RowTotals:
         counts: Mapping[RowStatus, int] = self.tally.counts()
         if self.written:
-            counts = {status: self.written[status] for status in RowStatus}
+            counts = {status: self.written.counts[status] for status in RowStatus}
         answered = counts[RowStatus.COMPLETED] + counts[RowStatus.FAILED]
         return RowTotals(
             total=self.tally.total,
             **{str(status): n for status, n in counts.items()},
             reused=answered - self.tally.paid,
-            kept_old=self.written["kept_old"],
+            kept_old=self.written.kept_old if self.written else 0,
         )
 
     def _eta(self) -> float:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-from enricher.api.remarks import remarks_on_reading
+from enricher.api.remarks import earlier, remarks_on, remarks_on_reading, seen_of, since_last
 from enricher.api.wiring import is_begun, nothing_known, open_input, prepared, wanted_by
 from enricher.checkpoint import Pass, Reader
 from enricher.feed import Lookup
@@ -32,6 +32,7 @@ class Plan:
     mapping: Mapping[str, Mapping[str, str]]
     samples: Mapping[str, tuple[str, ...]]
     remarks: tuple[str, ...]
+    since_last: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object of `plan --json`."""
@@ -75,12 +76,14 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
         with ExitStack() as held:
             lookup: Lookup = nothing_known
             this_pass = Pass(0, time.time())
+            before = None
             per_run = requests_per_run(job.mode)
             if is_begun(job.checkpoint):
                 reader = held.enter_context(Reader(job.checkpoint))
                 lookup = reader.records
                 this_pass = reader.open_pass(job.id) or this_pass
                 per_run = _learnt(reader, job)
+                before = earlier(reader.census(job.id), seen_of(ready, ready.flow))
             wanted = wanted_by(job, ready.flow, this_pass)
             census = replace(ready.flow, wanted=wanted).census(lookup)
         samples = ready.flow.samples(SAMPLES)
@@ -94,5 +97,10 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
             samples={
                 label: tuple(inputs[label] for inputs in samples) for label in ready.mapping.labels
             },
-            remarks=(*remarks_on_reading(job, table, census), *ready.briefing.remarks),
+            remarks=(
+                *remarks_on_reading(job, table, census),
+                *ready.briefing.remarks,
+                *remarks_on(census, ready),
+            ),
+            since_last=since_last(census, before),
         )

@@ -1,13 +1,16 @@
 """`status` and `export`: what a checkpoint tells, while its job runs too."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from enricher import sink
 from enricher.api.inputs import check_not_input, open_source
-from enricher.api.wiring import is_ours, layout_of, stored_flow, warn_of_formulas
+from enricher.api.wiring import stored_flow
+from enricher.api.writing import Writer, check_layouts, is_ours
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
@@ -57,13 +60,13 @@ def _interrupted(reader: Reader, record: JobRecord, last: Summary) -> Summary:
     killed process may be a second old."""
     summary = replace(last, outcome=JobOutcome.INTERRUPTED, eta_seconds=None)
     try:
-        table = open_source(make_job(record.options))
-        flow = stored_flow(record, table)
-        counts = Counter(
-            str(outcome.status)
-            for _, outcomes in flow.outcomes(reader.records)
-            for outcome in outcomes
-        )
+        job = make_job(record.options)
+        with stored_flow(record, job, open_source(job)) as flow:
+            counts = Counter(
+                str(outcome.status)
+                for _, outcomes in flow.outcomes(reader.records)
+                for outcome in outcomes
+            )
     except EnricherError:
         return summary
     in_flight = len(reader.unfinished(record.context, State.RUNNING))
@@ -77,37 +80,47 @@ def _interrupted(reader: Reader, record: JobRecord, last: Summary) -> Summary:
 def export_to(
     checkpoint: Path,
     output: Path | None,
+    changes: Mapping[str, Any],
     *,
     job_id: str | None,
-    input_path: Path | None,
     overwrite: bool,
     warn: Warn,
-) -> Path:
+) -> tuple[Path, ...]:
     """See `api.export`."""
     with Reader(checkpoint) as reader:
         record = reader.job(job_id)
-        job = make_job({**record.options, **({"read_from": input_path} if input_path else {})})
+        given = {name: value for name, value in changes.items() if value}
+        job = make_job({**record.options, "failures": None, **given})
         path = output or job.partial or job.output
+        path = path if str(path) == STANDARD else path.absolute()
+        if path == job.failures:
+            raise OutputError(
+                f"{path} cannot hold the output and the failures.", mend="Name two files."
+            )
         table = open_source(job)
-        flow = stored_flow(record, table)
-        layout = layout_of(job, table, reader.output_columns(record), path)
-        if str(path) != STANDARD:
-            path = path.absolute()
-            check_not_input(path, table, job.source)
-            sink.check_writable(path)
-            _check_replaceable(reader, path, overwrite)
-            note_export(checkpoint, path)
-        written = sink.write(
-            path, layout, lambda: flow.outcomes(lambda keys: reader.records(keys, outputs=True))
-        )
-        warn_of_formulas(written, layout, warn)
-        return path
+        places = tuple(filter(None, (path, job.failures)))
+        files = [place for place in places if str(place) != STANDARD]
+        for place in files:
+            check_not_input(place, table, job.source)
+            sink.check_writable(place)
+            _check_replaceable(reader, place, overwrite)
+        outputs = reader.output_columns(record)
+        check_layouts(job, table, outputs, path)
+        with stored_flow(record, job, table) as flow:
+            outcomes = partial(flow.outcomes, partial(reader.records, outputs=True))
+            writer = Writer(job, table, outputs, outcomes, warn)
+            for place in files:
+                note_export(checkpoint, place)
+            writer.write(path)
+            if job.failures:
+                writer.write_failures(job.failures)
+        return places
 
 
 def _check_replaceable(reader: Reader, path: Path, overwrite: bool) -> None:
     if path.exists() and not is_ours(reader, path) and not overwrite:
         raise OutputError(
             f"{path} exists, and neither this job nor an export of it wrote it.",
-            mend="Name another file with -o, or replace this one with --overwrite.",
+            mend="Name another file, or replace this one with --overwrite.",
             code="output_exists",
         )

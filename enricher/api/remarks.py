@@ -1,13 +1,54 @@
-"""What a person should know before money is spent, or about what was read."""
+"""What a reading of the input found that a person should know, and what changed since the last."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
+from enricher import sink
+from enricher.api.wiring import Prepared, choice_of, wanted_again
+from enricher.feed import RowFlow
 from enricher.job import Job
 from enricher.model import Mode
 from enricher.plan import Census
-from enricher.providers.base import Briefing
+from enricher.record import LeftOut
 from enricher.report.text import ragged_line
 from enricher.source import Table
+
+
+def seen_of(ready: Prepared, flow: RowFlow) -> dict[str, Any]:
+    """What a census depends on, besides the checkpoint; equal if nothing changed."""
+    return {
+        "fingerprint": asdict(ready.table.fingerprint()),
+        "reading": asdict(ready.job.reading),
+        "wanted": wanted_again(flow.wanted),
+        "rows": rows_meant(ready.job),
+        "revision": flow.wanted.revision,
+    }
+
+
+def rows_meant(job: Job) -> list[Any]:
+    """Which rows are submitted for, and whether equal ones are; empty for what is usual."""
+    chosen = choice_of(job).described()
+    return [*chosen, "no_dedupe"] if job.no_dedupe else chosen
+
+
+def earlier(stored: Mapping[str, Any] | None, seen: Mapping[str, Any]) -> Census | None:
+    """The census of the last time, if the file was another then."""
+    if stored is None or stored["seen"]["fingerprint"] == seen["fingerprint"]:
+        return None
+    return Census(**stored["census"])
+
+
+def since_last(census: Census, before: Census | None) -> str:
+    """What became of the input since the last time; empty if nothing, or if there was none."""
+    if before is None:
+        return ""
+    if census.content == before.content and census.total == before.total:
+        return "the file was written anew; what its rows send is the same, in whatever order"
+    more = census.total - before.total
+    rows = f"{abs(more)} rows {'more' if more > 0 else 'fewer'} than" if more else "as many rows as"
+    inputs = "1 input" if census.new_runs == 1 else f"{census.new_runs} inputs"
+    return f"{rows} the last time ({before.total}), {inputs} to run"
 
 
 def remarks_on_reading(job: Job, table: Table, census: Census) -> Iterator[str]:
@@ -17,8 +58,9 @@ def remarks_on_reading(job: Job, table: Table, census: Census) -> Iterator[str]:
         yield f"{census.ragged_lines} {ragged_line(job.ragged, census.ragged_lines)}"
 
 
-def remarks_on_run(job: Job, briefing: Briefing, census: Census) -> Iterator[str]:
-    """What `run` says of blank lines, of what is bought again, and of what may be in doubt."""
+def remarks_on(census: Census, ready: Prepared) -> Iterator[str]:
+    """What a person should know before money is spent, one line each."""
+    job = ready.job
     if census.blank_lines:
         yield f"{census.blank_lines} blank lines of the input are passed over"
     if census.bought_before:
@@ -31,7 +73,25 @@ def remarks_on_run(job: Job, briefing: Briefing, census: Census) -> Iterator[str
             f"{census.not_refreshed} rows are too old, but not refreshed: their results hold"
             " more output columns than are asked for; leave out --output-column to refresh them"
         )
-    if census.new_runs:
-        yield from briefing.remarks
-        if job.mode is Mode.SYNC:
-            yield "sync mode: submissions that are open when the program dies are in doubt"
+    if census.outdated and job.refresh_after is None:
+        yield (
+            f"{census.outdated} rows have a result from before the grid's columns changed;"
+            " --refresh-after 0s runs them again"
+        )
+    if census.left_out.get(LeftOut.WHERE) and not census.new_rows + census.reused:
+        yield "no row passes --where; an empty cell is NULL (IS NULL), not an empty text"
+    if sink.is_of_failures(ready.table.columns) and not census.reused:
+        yield (
+            "this list holds failures of an earlier job, and none of them is known in this"
+            " checkpoint: what is in doubt may be paid twice; name the checkpoint of that job with"
+            " --checkpoint to be asked about it"
+        )
+
+
+def remarks_on_money(census: Census, ready: Prepared) -> Iterator[str]:
+    """What a run that submits something should say of the target, and of what may be in doubt."""
+    if not census.new_runs:
+        return
+    yield from ready.briefing.remarks
+    if ready.job.mode is Mode.SYNC:
+        yield "sync mode: submissions that are open when the program dies are in doubt"

@@ -1,8 +1,7 @@
 """`run` and `resume`: one invocation of a job, from the lock to the output."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
@@ -10,32 +9,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from enricher import sink
 from enricher.api.account import Account
 from enricher.api.feeder import Feeder
 from enricher.api.hooks import Hooks
 from enricher.api.outside import REAL, Moment, Outside
-from enricher.api.remarks import remarks_on_reading, remarks_on_run
+from enricher.api.remarks import (
+    earlier,
+    remarks_on,
+    remarks_on_money,
+    remarks_on_reading,
+    seen_of,
+    since_last,
+)
 from enricher.api.wiring import (
     Prepared,
     is_begun,
-    is_ours,
-    layout_of,
     most_in_flight,
     nothing_known,
     open_input,
-    outputs_of,
     prepared,
     stops_in,
-    wanted_again,
     wanted_by,
-    warn_of_formulas,
 )
+from enricher.api.writing import RowsWritten, Writer, check_replaceable, is_ours, places_of
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.engine import Engine, Tools
-from enricher.errors import OutputError, ProviderRefused, ServerGone
+from enricher.errors import ProviderRefused, ServerGone
 from enricher.feed import Lookup
-from enricher.job import Job
+from enricher.formats import STANDARD
+from enricher.job import Job, partial_of
 from enricher.model import (
     Credits,
     Failed,
@@ -96,20 +98,12 @@ async def run_job(
 
 
 def _check_replaceable(job: Job, known: bool) -> None:
-    existing = [path for path in outputs_of(job) if path.exists()]
-    if job.overwrite or not existing:
+    places = places_of(job)
+    if not known:
+        check_replaceable(job, None, places)
         return
-    ours: set[str] = set()
-    if known:
-        with Reader(job.checkpoint) as reader:
-            ours = {str(path) for path in existing if is_ours(reader, path)}
-    for path in existing:
-        if str(path) not in ours:
-            raise OutputError(
-                f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
-                mend="Name another output with -o, or replace this one with --overwrite.",
-                code="output_exists",
-            )
+    with Reader(job.checkpoint) as reader:
+        check_replaceable(job, reader, places)
 
 
 class Invocation:
@@ -149,6 +143,7 @@ class Invocation:
             mapping=self._ready.mapping.described(),
             output_columns=[asdict(column) for column in self._ready.briefing.outputs],
             rows_before=self._ready.briefing.rows,
+            revision=self._ready.briefing.revision,
         )
         this_pass = self._store.this_pass
         wanted = wanted_by(self._job, self._ready.flow, this_pass)
@@ -167,8 +162,8 @@ class Invocation:
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
         await self._save(self._account.now())  # a large input takes its time to count
-        census = await self._census(census)
-        self._remark(census)
+        census, before = await self._census(census)
+        self._remark(census, before)
         recovered = self._recovered()
         self._account.begin(census, [run.key for run in recovered if run.stalled])
         await self._save(self._account.now())
@@ -191,31 +186,32 @@ class Invocation:
         if self._account.engine is not None:
             self._account.engine.stop(stop)
 
-    def _remark(self, census: Census) -> None:
-        ready = self._ready
+    def _remark(self, census: Census, before: Census | None) -> None:
+        """Say what a person should know before money is spent, or about what was read."""
+        self._account.since_last = since_last(census, before)
         for remark in (
-            *remarks_on_reading(self._job, ready.table, census),
-            *remarks_on_run(self._job, ready.briefing, census),
+            *remarks_on_reading(self._job, self._ready.table, census),
+            *remarks_on(census, self._ready),
+            *remarks_on_money(census, self._ready),
         ):
             self._hooks.warn(remark)
 
     # --- before ------------------------------------------------------------------------------
 
-    async def _census(self, census: Census | None) -> Census:
-        """Read the whole input once, unless an earlier reading of the very same file is stored."""
-        seen = {
-            "fingerprint": asdict(self._ready.table.fingerprint()),
-            "reading": asdict(self._job.reading),
-            "wanted": wanted_again(self._flow.wanted),
-        }
+    async def _census(self, census: Census | None) -> tuple[Census, Census | None]:
+        """Read the whole input once, unless an earlier reading of the very same file is stored.
+
+        Returns also what the last reading found if the file was another then.
+        """
+        seen = seen_of(self._ready, self._flow)
         stored = self._reader.census(self._id)
         if stored and stored["seen"] == seen:
-            return Census(**stored["census"])
+            return Census(**stored["census"]), None
         if census is None or seen["wanted"]:
             census = await self._feeder.run(self._flow.census, self._lookup())
         found = {"seen": seen, "census": asdict(census)}
         await self._stored(self._store.save_census, self._id, found)
-        return census
+        return census, earlier(stored, seen)
 
     def _recovered(self) -> list[Recovered]:
         now = self._outside.clock()
@@ -301,11 +297,8 @@ class Invocation:
     async def _finish(self, stop: Stop | None) -> Summary:
         refused = stop is not None and self._code_of(stop) == 1
         if not refused:
-            path = self._job.output if stop is None else self._job.partial
-            if path is not None:
-                await self._stored(self._store.claim_output, str(path))
-            self._account.written = await self._feeder.run(self._write_output, path)
-            if kept := self._account.written["kept_old"]:
+            await self._write(is_finished=stop is None)
+            if self._account.written and (kept := self._account.written.kept_old):
                 self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
         self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
         if stop is None or stop.code not in _NOBODY_ANSWERS:
@@ -353,30 +346,31 @@ class Invocation:
         for line in evidence_lines(evidence):
             self._hooks.warn(line)
 
-    def _write_output(self, path: Path | None) -> Counter[str]:
-        """Write what there is; returns how many rows are in which status, and `kept_old`.
+    async def _write(self, *, is_finished: bool) -> None:
+        """Write what there is: the output and the failures, or what goes beside them until then."""
+        for path in self._places(is_finished):
+            if path is not None and str(path) != STANDARD:
+                await self._stored(self._store.claim_output, str(path))
+        self._account.written = await self._feeder.run(self._write_files, is_finished)
 
-        Without a path they are only counted: standard output gets no half of a table.
-        """
-        rows: Counter[str] = Counter()
+    def _places(self, is_finished: bool) -> tuple[Path | None, Path | None]:
+        """Where the output and the failures go; `None` for nowhere."""
+        job = self._job
+        if is_finished:
+            return job.output, job.failures
+        return job.partial, partial_of(job.failures) if job.failures else None
 
-        def counted() -> Iterator[sink.Pair]:
-            rows.clear()
-            for batch, outcomes in self._flow.outcomes(self._lookup(outputs=True)):
-                rows.update(str(outcome.status) for outcome in outcomes)
-                rows["kept_old"] += sum(outcome.kept_old for outcome in outcomes)
-                yield batch, outcomes
-
-        if path is None:
-            for _ in counted():
-                pass
-            return rows
+    def _write_files(self, is_finished: bool) -> RowsWritten:
         columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
-        layout = layout_of(self._job, self._ready.table, columns, path)
-        warn_of_formulas(sink.write(path, layout, counted), layout, self._hooks.warn)
-        partial_path = self._job.partial
-        if path == self._job.output and partial_path and is_ours(self._feeder_reader, partial_path):
-            partial_path.unlink(missing_ok=True)
+        outcomes = partial(self._flow.outcomes, self._lookup(outputs=True))
+        writer = Writer(self._job, self._ready.table, columns, outcomes, self._hooks.warn)
+        output, failures = self._places(is_finished)
+        rows = writer.write(output)
+        if failures:
+            writer.write_failures(failures)
+        for path in self._places(False) if is_finished else ():
+            if path is not None and is_ours(self._feeder_reader, path):
+                path.unlink(missing_ok=True)
         return rows
 
     def _code_of(self, stop: Stop) -> int:

@@ -1,24 +1,23 @@
 """From a job to everything that works it off: table, provider, gate, mapping, keys."""
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from enricher import pace, sink
 from enricher.api.inputs import check_not_input, open_source
+from enricher.api.writing import check_layouts, places_of
 from enricher.checkpoint import JobRecord, Pass, Reader
-from enricher.checkpoint.exports import was_exported
+from enricher.distinct import Occurrences
 from enricher.errors import CheckpointError, InputError, OutputError, UsageError
 from enricher.feed import RowFlow
-from enricher.formats import parse_name
 from enricher.job import Job
 from enricher.mapping import InputMapping, KeyMaker, resolve
 from enricher.model import (
     Context,
-    OutputColumn,
     RequestCounts,
     Spent,
     Warn,
@@ -30,6 +29,7 @@ from enricher.providers.keys import ApiKey
 from enricher.providers.transport import NetworkBackend, Transport
 from enricher.record import InDoubt, Record, Wanted
 from enricher.schedule import MOST_IN_FLIGHT
+from enricher.selection import Choice, Selection, Where
 from enricher.source import Table
 from enricher.stops import Caps, Stops
 
@@ -57,7 +57,7 @@ def open_input(job: Job) -> Table:
         OutputError: the output is the input, or cannot be written.
     """
     table = open_source(job)
-    for output in outputs_of(job):
+    for output in places_of(job):
         check_not_input(output, table, job.source)
         sink.check_writable(output)
     if job.checkpoint in (job.output, job.partial):
@@ -75,11 +75,6 @@ def open_input(job: Job) -> Table:
     return table
 
 
-def outputs_of(job: Job) -> tuple[Path, ...]:
-    """The files that the job may write, besides its checkpoint; none for standard output."""
-    return () if job.partial is None else (job.output, job.partial)
-
-
 def is_begun(checkpoint: Path) -> bool:
     """Whether there is something in the checkpoint.
 
@@ -93,11 +88,6 @@ def is_begun(checkpoint: Path) -> bool:
             return False
         raise
     return True
-
-
-def is_ours(reader: Reader, path: Path) -> bool:
-    """Whether a job of the checkpoint, or an export of one, wrote `path`."""
-    return reader.wrote(str(path)) or was_exported(reader.path, path)
 
 
 def nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
@@ -132,9 +122,9 @@ async def prepared(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional
         )
         context = Context(job.provider, job.origin, briefing.account, job.grid, job.source_id)
-        flow = flow_of(table, mapping, context, briefing.asked)
-        sink.check_layout(job.output, layout_of(job, table, briefing.outputs, job.output))
-        yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
+        check_layouts(job, table, briefing.outputs)
+        with flow_of(job, table, mapping, context, briefing.asked, briefing.revision) as flow:
+            yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
 
 
 def _gate(job: Job, warn: Warn) -> pace.Gate:
@@ -158,6 +148,7 @@ def wanted_by(job: Job, flow: RowFlow, this_pass: Pass) -> Wanted:
         job.retry_failed,
         job.max_attempts,
         0.0 if refresh is None else this_pass.began - refresh,
+        flow.wanted.revision,
     )
 
 
@@ -200,15 +191,54 @@ def most_in_flight(job: Job) -> int:
     return MOST_IN_FLIGHT if job.max_in_flight == "auto" else job.max_in_flight
 
 
+@contextmanager
 def flow_of(
-    table: Table, mapping: InputMapping, context: Context, asked: tuple[str, ...] | None
-) -> RowFlow:
+    job: Job,
+    table: Table,
+    mapping: InputMapping,
+    context: Context,
+    asked: tuple[str, ...] | None,
+    revision: str = "",
+) -> Iterator[RowFlow]:
+    """The flow of the job's rows; it may hold temporary files until the end.
+
+    Raises:
+        MappingError, SelectionError: which rows are meant cannot be told.
+    """
     keys = KeyMaker(context, mapping.labels)
-    return RowFlow(table, mapping, keys, Wanted(None if asked is None else frozenset(asked)))
+    wanted = Wanted(None if asked is None else frozenset(asked), revision=revision)
+    chosen = _selection(job, table, mapping)
+    if not job.no_dedupe:
+        yield RowFlow(table, mapping, keys, wanted, chosen)
+        return
+    with Occurrences() as occurrences:
+        yield RowFlow(table, mapping, keys, wanted, chosen, occurrences)
 
 
-def stored_flow(record: JobRecord, table: Table) -> RowFlow:
+def _selection(job: Job, table: Table, mapping: InputMapping) -> Selection:
+    choice = choice_of(job)
+    if not job.where:
+        return Selection(choice, mapping.labels)
+    with closing(table.batches()) as batches:
+        where = Where(job.where, table.columns, next(batches, None))
+    return Selection(choice, mapping.labels, where)
+
+
+def choice_of(job: Job) -> Choice:
+    """Which rows the user named."""
+    return Choice(job.where, job.require, job.sample, job.seed or 0, job.offset, job.limit)
+
+
+@contextmanager
+def stored_flow(record: JobRecord, job: Job, table: Table) -> Iterator[RowFlow]:
     """The flow of a job as the checkpoint holds it: no network is needed to find its results."""
+    mapping = stored_mapping(record, table)
+    with flow_of(job, table, mapping, record.context, record.asked) as flow:
+        yield flow
+
+
+def stored_mapping(record: JobRecord, table: Table) -> InputMapping:
+    """The mapping of a job, on a table that may be another now."""
     maps, templates = {}, {}
     for label, fed in record.mapping.items():
         if "column" in fed:
@@ -217,26 +247,4 @@ def stored_flow(record: JobRecord, table: Table) -> RowFlow:
             templates[label] = fed["template"]
         else:
             templates[label] = fed["value"].replace("{", "{{").replace("}", "}}")
-    mapping = resolve(tuple(record.mapping), table.columns, maps, templates)
-    return flow_of(table, mapping, record.context, record.asked)
-
-
-def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Path) -> sink.Layout:
-    """The layout of the output at `path`. The tabs of a `.tsv` file are of its format, not its own:
-    as `.csv` it has commas."""
-    dialect = table.dialect
-    if dialect and parse_name(job.source.name).format == ".tsv" != parse_name(path.name).format:
-        dialect = replace(dialect, delimiter=",")
-    return sink.Layout(
-        table.columns, outputs, job.status_prefix, dialect, excel_safe=job.excel_safe
-    )
-
-
-def warn_of_formulas(written: sink.Written, layout: sink.Layout, warn: Warn) -> None:
-    """Say how many cells of strangers a spreadsheet would run, unless they were made safe."""
-    if written.formulas and not layout.excel_safe:
-        begin = "cell begins" if written.formulas == 1 else "cells begin"
-        warn(
-            f"{written.formulas:,} enriched {begin} like a formula, which a spreadsheet would run;"
-            " `run` or `resume` with --excel-safe puts a ' before such text"
-        )
+    return resolve(tuple(record.mapping), table.columns, maps, templates)

@@ -210,7 +210,7 @@ class Reader:
             "SELECT i.key, i.state, i.attempt, s.columns, i.code, i.message, rs.columns,"
             " coalesce(h.ended_at, i.ended_at), i.ended_at, i.pass,"
             f" CASE p.code WHEN 'IN_DOUBT' THEN {int(State.IN_DOUBT)} ELSE p.state END,"
-            f" {'r.outputs' if outputs else 'NULL'}"
+            f" coalesce(rs.revision, ''), {'r.outputs' if outputs else 'NULL'}"
             " FROM items i JOIN column_sets s ON s.id = i.column_set"
             " LEFT JOIN results r ON r.id = i.result"
             " LEFT JOIN column_sets rs ON rs.id = r.column_set"
@@ -220,7 +220,7 @@ class Reader:
             tuple(keys),
         )
         for key, state, attempt, asked, code, message, outputs_asked, *more in rows:
-            outputs_at, ended_at, tried_in, before, stored = more
+            outputs_at, ended_at, tried_in, before, revision, stored = more
             yield (
                 key,
                 Record(
@@ -236,6 +236,7 @@ class Reader:
                     ended_at=ended_at or 0.0,
                     tried_in=tried_in,
                     before=State(before) if before else None,
+                    revision=revision,
                 ),
             )
 

@@ -25,7 +25,10 @@ CREATE TABLE contexts (
     target TEXT NOT NULL, source TEXT NOT NULL,
     UNIQUE (provider, origin, account, target, source)
 );
-CREATE TABLE column_sets (id INTEGER PRIMARY KEY, columns TEXT NOT NULL UNIQUE);
+CREATE TABLE column_sets (
+    id INTEGER PRIMARY KEY, columns TEXT NOT NULL, revision TEXT NOT NULL,
+    UNIQUE (columns, revision)
+);
 CREATE TABLE output_names (
     context INTEGER NOT NULL REFERENCES contexts, id TEXT NOT NULL, name TEXT NOT NULL,
     PRIMARY KEY (context, id)

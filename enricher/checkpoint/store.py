@@ -80,12 +80,19 @@ class Store:
         mapping: Mapping[str, Any],
         output_columns: Sequence[Mapping[str, str]],
         rows_before: int | None = None,
+        revision: str = "",
     ) -> int:
-        """Register the job, continue or begin its pass, and begin an invocation; return its id."""
+        """Register the job, continue or begin its pass, and begin an invocation; return its id.
+
+        What is asked for is written with each attempt: which columns, and of which `revision` of
+        the target.
+        """
         with self._transaction():
             self._context = self._id_of("contexts", vars_of(context))
             columns = "null" if asked is None else json.dumps(sorted(asked))
-            self._column_set = self._id_of("column_sets", {"columns": columns})
+            self._column_set = self._id_of(
+                "column_sets", {"columns": columns, "revision": revision}
+            )
             now = self._clock()
             row = {
                 "context": self._context,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from enricher.cli.options import BASE_URL, KEY_FILE, MONEY, Parsed, option, together
+from enricher.cli.groups import MONEY, Parsed, option, together
+from enricher.cli.options import BASE_URL, KEY_FILE
 from enricher.cli.telling import one_line, tell, warn
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from enricher.cli.asking import ASKING, access, show
-from enricher.cli.options import JSON, OUTPUT_COLUMNS, GroupedCommand
+from enricher.cli.groups import GroupedCommand
+from enricher.cli.options import JSON, OUTPUT_COLUMNS
 from enricher.cli.telling import tell
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from enricher.cli.options import PATH
+from enricher.cli.groups import PATH
 from enricher.cli.telling import say, tell, tell_summary
 from enricher.cli.work import attended
 from enricher.errors import InputError

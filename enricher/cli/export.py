@@ -1,18 +1,13 @@
 """`enricher export`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from enricher.cli.options import (
-    JOB_ID,
-    MOVED_INPUT,
-    OVERWRITE,
-    PATH,
-    WHAT,
-    GroupedCommand,
-    option,
-)
+from enricher.cli.choices import CHOOSING
+from enricher.cli.groups import PATH, WHAT, GroupedCommand, option, together
+from enricher.cli.options import JOB_ID, MOVED_INPUT, OVERWRITE
 from enricher.cli.telling import say, warn
 
 
@@ -31,6 +26,7 @@ from enricher.cli.telling import say, warn
     help="Where to write; - is CSV on standard output. Default: the job's <stem>.partial<ext>.",
 )
 @OVERWRITE
+@together(CHOOSING)
 @JOB_ID
 @MOVED_INPUT
 def command(
@@ -38,7 +34,7 @@ def command(
     output: Path | None,
     overwrite: bool | None,
     job_id: str | None,
-    read_from: Path | None,
+    **changes: Any,
 ) -> int:
     """Write the output of CHECKPOINT's job as far as it is, at any time, while it runs too.
 
@@ -47,13 +43,8 @@ def command(
     """
     from enricher import api
 
-    path = api.export(
-        checkpoint,
-        output,
-        job_id=job_id,
-        input_path=read_from,
-        overwrite=bool(overwrite),
-        warn=warn,
+    written = api.export(
+        checkpoint, output, changes, job_id=job_id, overwrite=bool(overwrite), warn=warn
     )
-    say(f"Written: {path}")
+    say(f"Written: {', '.join(map(str, written))}")
     return 0

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from enricher.cli.asking import ASKING, access, show
-from enricher.cli.options import JSON, GroupedCommand, option
+from enricher.cli.groups import GroupedCommand, option
+from enricher.cli.options import JSON
 from enricher.cli.telling import tell
 
 WHICH = "Which"

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from enricher.cli.asking import ASKING, access
-from enricher.cli.options import GroupedCommand
+from enricher.cli.groups import GroupedCommand
 from enricher.cli.telling import say, tell, warn
 from enricher.errors import UsageError
 

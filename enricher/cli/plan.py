@@ -1,11 +1,13 @@
 """`enricher plan`."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from enricher.cli.options import JOB_OPTIONS, JSON, PATH, GroupedCommand, job_options
+from enricher.cli.groups import PATH, GroupedCommand
+from enricher.cli.options import JOB_OPTIONS, JSON, job_options
 from enricher.cli.telling import one_line, tell, warn
 from enricher.harmless import printable
 
@@ -45,20 +47,19 @@ def _lines(plan: "Plan") -> list[str]:
         lines.append(f"  {printable(label)}  ←  {kind} {what!r}   {printable(samples)}")
     lines += [
         f"Rows:      {census.total}: {census.new_rows} to enrich, {census.reused} answered already,"
-        f" {census.skipped} skipped (nothing to send)",
+        f" {census.skipped} skipped{_why(census.left_out)}",
         f"New runs:  {census.new_runs} (rows with equal inputs share one)",
     ]
-    if census.bought_before:
-        lines.append(
-            f"           {census.bought_before} of them have a result with fewer output columns"
-            " and are bought again"
-        )
+    if plan.since_last:
+        lines.append(f"Input:     {plan.since_last}")
     lines.append(f"Requests:  about {plan.estimate.requests}, {_pace(plan)}")
-    if census.blank_lines:
-        lines.append(f"Blank:     {census.blank_lines} blank lines are passed over")
     if plan.credits:
         lines.append(f"Credits:   {plan.credits.remaining:g} remain; the cost of a run is unknown")
     return [*lines, *(f"Note:      {printable(remark)}" for remark in plan.remarks)]
+
+
+def _why(left_out: Mapping[str, int]) -> str:
+    return f" ({', '.join(f'{n} {why}' for why, n in left_out.items())})" if left_out else ""
 
 
 def _pace(plan: "Plan") -> str:

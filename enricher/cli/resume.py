@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from enricher.cli.choices import ALLOW_FAILURES, CHOOSING
+from enricher.cli.groups import PATH, GroupedCommand, together
 from enricher.cli.options import (
     BASE_URL,
     EACH_TIME,
@@ -21,14 +23,11 @@ from enricher.cli.options import (
     MOVED_INPUT,
     OUTPUT,
     OVERWRITE,
-    PATH,
     RATE,
     RETRY_LOCK,
     RUN_TIMEOUT,
     SUMMARY_FILE,
     TEXT,
-    GroupedCommand,
-    together,
 )
 from enricher.cli.work import work
 
@@ -46,6 +45,7 @@ from enricher.cli.work import work
         OUTPUT,
         OVERWRITE,
         EXCEL_SAFE,
+        *CHOOSING,
         *TEXT,
         BASE_URL,
         KEY_FILE,
@@ -59,6 +59,7 @@ from enricher.cli.work import work
         MAX_FAILURES,
         MAX_OUTAGE,
         RETRY_LOCK,
+        ALLOW_FAILURES,
         JSON,
         SUMMARY_FILE,
     ]

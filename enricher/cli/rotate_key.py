@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from enricher.cli.asking import ASKING, access
-from enricher.cli.options import MONEY, GroupedCommand, option
+from enricher.cli.groups import MONEY, GroupedCommand, option
 from enricher.cli.signals import watch
 from enricher.cli.telling import can_ask, confirmed, say, tell, warn
 from enricher.errors import UsageError

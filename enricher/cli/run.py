@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from enricher.cli.options import JOB_OPTIONS, JSON, PATH, SUMMARY_FILE, GroupedCommand, job_options
+from enricher.cli.groups import PATH, GroupedCommand
+from enricher.cli.options import JOB_OPTIONS, JSON, SUMMARY_FILE, job_options
 from enricher.cli.work import work
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from enricher.cli.options import JOB_ID, JSON, PATH, GroupedCommand
+from enricher.cli.groups import PATH, GroupedCommand
+from enricher.cli.options import JOB_ID, JSON
 from enricher.cli.telling import one_line, tell
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from enricher.cli.asking import ASKING, access, show
-from enricher.cli.options import JSON, GroupedCommand
+from enricher.cli.groups import GroupedCommand
+from enricher.cli.options import JSON
 
 
 @click.command(

@@ -34,6 +34,7 @@ class Briefing:
         credits: the balance, or `None` where the provider does not tell.
         rows: how many rows the target has, or `None` where it has none.
         remarks: what a person should know before paying, one line each.
+        revision: a digest of all that is told of what makes its answers; empty if not told.
     """
 
     account: str
@@ -45,6 +46,7 @@ class Briefing:
     remarks: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()
     rows: int | None = None
+    revision: str = ""
 
 
 class Provider(Protocol):

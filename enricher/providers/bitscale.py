@@ -25,6 +25,7 @@ from enricher.providers.bitscale_facts import (
     outputs_of,
     remarks_of,
     resolve,
+    revision_of,
     rows_of,
     safe,
 )
@@ -110,6 +111,7 @@ class BitScale:
             credits=credits_of(workspace),
             remarks=remarks_of(grid),
             rows=rows_of(grid),
+            revision=revision_of(grid),
         )
 
     async def balance(self, ask: Ask) -> Credits | None:

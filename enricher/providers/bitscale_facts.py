@@ -1,5 +1,7 @@
 """What BitScale's free answers say of a workspace and a grid (API v1, 5.1, 5.3 and 5.4). Pure."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +26,19 @@ def outputs_of(grid: Mapping[str, Any]) -> tuple[OutputColumn, ...]:
         for column in objects_in(grid.get("columns"))
         if isinstance(column.get("id"), str) and str(column.get("type")) in _RUNNABLE
     )
+
+
+_MAKES_ANSWERS = ("id", "name", "type", "dependencies")
+"""What 5.2 and 5.3 tell of a column that changes what a run gives."""
+
+
+def revision_of(grid: Mapping[str, Any]) -> str:
+    """A digest of the grid's columns, whatever their order: another one, other answers."""
+    columns = sorted(
+        json.dumps([column.get(field) for field in _MAKES_ANSWERS])
+        for column in objects_in(grid.get("columns"))
+    )
+    return hashlib.blake2b(json.dumps(columns).encode(), digest_size=8).hexdigest()
 
 
 def resolve(wanted: Sequence[str], announced: Sequence[OutputColumn]) -> tuple[str, ...] | None:

@@ -99,10 +99,12 @@ class Summary:
     steps: tuple[()] = ()
     median_wait: float | None = None
     """Estimated seconds between a run's end and its retrieval; for people, not in the object."""
+    since_last: str = ""
+    """How the input changed since the job's last invocation; for people too."""
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)
-        del data["median_wait"]
+        del data["median_wait"], data["since_last"]
         return data
 
     @classmethod

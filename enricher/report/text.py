@@ -38,6 +38,8 @@ def summary_lines(summary: Summary) -> list[str]:
     states = ("completed", "failed", "skipped", "in_doubt", "pending")
     told = [f"{getattr(rows, s)} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
     lines.append(f"  rows        {rows.total}: {', '.join(told) or 'none'}")
+    if summary.since_last:
+        lines.append(f"  input       {printable(summary.since_last)}")
     lines.append(
         f"  runs        {runs.submitted} submitted, {rows.reused} rows answered without one"
         + (f", {runs.in_flight} in flight" if runs.in_flight else "")

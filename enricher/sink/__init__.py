@@ -1,5 +1,6 @@
 """Write the output: the input's rows and their outcomes, in order, whole or not at all.
 
+chosen.py     only some of the rows
 layout.py     which columns, and how they are named
 target.py     a temporary file beside the target, renamed when it is complete
 stream.py     where text goes: packed or plain, a file or standard output
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from enricher.errors import OutputError
 from enricher.formats import STANDARD, parse_name
+from enricher.sink.chosen import enriched, failed, failure_layout, is_of_failures
 from enricher.sink.delimited import write_delimited
 from enricher.sink.layout import (
     Layout,
@@ -33,6 +35,10 @@ __all__ = [
     "Written",
     "check_layout",
     "check_writable",
+    "enriched",
+    "failed",
+    "failure_layout",
+    "is_of_failures",
     "output_names",
     "status_columns",
     "write",

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -59,11 +60,21 @@ class _ForeignText:
         self.formulas += 1
         return f"'{text}" if self._safe else text
 
+    def column(self, outcomes: Sequence[Outcome], output: str) -> pl.Series:
+        """The cells of an output."""
+        return self.text(values_of(outcomes, output))
+
+    def text(self, values: Iterable[Json]) -> pl.Series:
+        """Some cells as a column."""
+        return pl.Series(list(map(self.cell, values)), dtype=pl.String)
+
 
 def _header(layout: Layout, foreign: _ForeignText) -> pl.DataFrame:
     """The names; an empty one is written as nothing, like an empty cell."""
-    names = layout.names()[len(layout.columns) :]
-    cells = [*layout.columns, *map(foreign.cell, names)]
+    ours = layout.names()[len(layout.columns) :]
+    makers: list[Callable[[], str | None]] = [partial(str, name) for name in layout.columns]
+    makers += [partial(foreign.cell, name) for name in ours]
+    cells = [make() for make in layout.arranged(makers)]
     return pl.DataFrame(
         [pl.Series(str(i), [cell or None], dtype=pl.String) for i, cell in enumerate(cells)]
     )
@@ -73,15 +84,17 @@ def _rows(
     frame: pl.DataFrame, outcomes: Sequence[Outcome], layout: Layout, foreign: _ForeignText
 ) -> pl.DataFrame:
     """The cells of a batch as text, to be written in the order of the columns."""
-    columns = [
-        column_as_text(series.alias(name))
+    statuses, errors = status_and_error(outcomes)
+    makers: list[Callable[[], pl.Series]] = [
+        partial(column_as_text, series.alias(name))
         for name, series in zip(layout.columns, frame.get_columns(), strict=True)
     ]
-    for output in layout.outputs:
-        texts = list(map(foreign.cell, values_of(outcomes, output.id)))
-        columns.append(pl.Series(texts, dtype=pl.String))
-    statuses, errors = status_and_error(outcomes)
-    columns += [statuses, pl.Series(list(map(foreign.cell, errors)), dtype=pl.String)]
+    makers += [partial(foreign.column, outcomes, output.id) for output in layout.outputs]
+    makers += [
+        lambda: statuses,
+        lambda: pl.Series(list(map(foreign.cell, errors)), dtype=pl.String),
+    ]
+    columns = [make() for make in layout.arranged(makers)]
     return pl.DataFrame([column.alias(str(index)) for index, column in enumerate(columns)])
 
 

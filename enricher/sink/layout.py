@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
-from enricher.errors import OutputError
+from enricher.errors import OutputError, SelectionError
 from enricher.model import (
     Dialect,
     OutputColumn,
@@ -32,14 +34,17 @@ Pair = tuple[pl.DataFrame, Sequence[Outcome]]
 
 STATUS_PREFIX = "enrichment"
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Layout:
     """The columns of the output.
 
     `columns` are the input's names as they stand in its file, `outputs` what the target gives, in
     its order. `dialect` is the input's, and `None` for an input with types of its own.
-    `excel_safe`: in CSV, enriched text that a spreadsheet would run gets a `'` before it.
+    `excel_safe`: in CSV, enriched text that a spreadsheet would run gets a `'` before it. `chosen`
+    are the names of the columns to write, in order; empty for all.
     """
 
     columns: tuple[str, ...]
@@ -47,9 +52,21 @@ class Layout:
     status_prefix: str = STATUS_PREFIX
     dialect: Dialect | None = None
     excel_safe: bool = False
+    chosen: tuple[str, ...] = ()
+
+    def arranged(self, columns: Sequence[T]) -> list[T]:
+        """Of something for each of all columns what is to be written, in its order."""
+        if not self.chosen:
+            return list(columns)
+        return [columns[position] for position in self._positions]
+
+    @cached_property
+    def _positions(self) -> list[int]:
+        names = self.names()
+        return [n for name in self.chosen for n, found in enumerate(names) if found == name]
 
     def names(self) -> tuple[str, ...]:
-        """All names of the output, in order."""
+        """All names, in order, written or not."""
         outputs = output_names(self.columns, self.outputs, self.status_prefix)
         return (*self.columns, *outputs, *status_columns(self.status_prefix))
 
@@ -58,6 +75,7 @@ class Layout:
 
         Raises:
             OutputError: one has.
+            SelectionError: a chosen column is not there, or chosen twice.
         """
         status = status_columns(self.status_prefix)
         if taken := [name for name in status if name in self.columns]:
@@ -65,6 +83,15 @@ class Layout:
                 f"the input already has a column {taken[0]}; it may be an output of enricher",
                 mend="Choose other names for the status columns: --status-prefix NAME.",
             )
+        names = self.names()
+        for name in self.chosen:
+            if name not in names or self.chosen.count(name) > 1:
+                problem = "is named twice" if name in names else "is no column of the output"
+                listing = ", ".join(repr(name) for name in dict.fromkeys(names))
+                raise SelectionError(
+                    f"--columns {name!r} {problem}. There are: {listing}",
+                    mend="Name each once, or leave the option out for all.",
+                )
 
 
 OWN_NAMES = "Write the output as .csv, or give every column of the input a name of its own."
@@ -76,7 +103,8 @@ def check_distinct_names(path: Path, layout: Layout, format_: str) -> None:
     Raises:
         OutputError: two have; names them.
     """
-    twice = [name for name, times in Counter(layout.columns).items() if times > 1]
+    names = layout.arranged(layout.names())
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise OutputError(
             f"{path} cannot be written: the input has two columns named {twice[0]!r}, "

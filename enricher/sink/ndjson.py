@@ -25,10 +25,10 @@ def write_ndjson(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]
     Raises:
         OutputError: the file cannot be made, or the disk did not take it.
     """
-    keys = [f"{as_json(name)}:" for name in layout.names()]
+    keys = [f"{as_json(name)}:" for name in layout.arranged(layout.names())]
     with written_to(path) as write:
         for frame, outcomes in pairs():
-            columns = _columns(frame, outcomes, layout)
+            columns = layout.arranged(list(_columns(frame, outcomes, layout)))
             keyed = [
                 [key + text for text in column] for key, column in zip(keys, columns, strict=True)
             ]

@@ -43,7 +43,7 @@ def check_parquet_names(path: Path, layout: Layout) -> None:
         OutputError: it cannot; names the column.
     """
     check_distinct_names(path, layout, "Parquet")
-    if layout.dialect is not None and "" in layout.columns:
+    if layout.dialect is not None and "" in layout.arranged(layout.names()):
         number = layout.columns.index("") + 1
         raise OutputError(
             f"{path} cannot be written: column {number} of the input has no name, "
@@ -104,7 +104,8 @@ class _Learned:
             for place, dtype in enumerate(self._inputs)
         ]
         types = [*inputs, *outputs, pl.String(), pl.String()]
-        return pl.Schema(zip(self._names, types, strict=True))
+        named = list(zip(self._names, types, strict=True))
+        return pl.Schema(self._layout.arranged(named))
 
     def rows_a_group(self) -> int:
         """131,072, fewer where that would be more than about 64 MiB."""
@@ -137,7 +138,8 @@ class _Learned:
             columns.append(as_series(values_of(outcomes, output.id), dtype))
         columns.extend(status_and_error(outcomes))
         # By a dict: of a list, polars gives columns with an empty name another one.
-        return pl.DataFrame(dict(zip(self._names, columns, strict=True)))
+        named = list(zip(self._names, columns, strict=True))
+        return pl.DataFrame(dict(self._layout.arranged(named)))
 
 
 def _write_once(path: Path, file: BinaryIO, learned: _Learned, pairs: Iterable[Pair]) -> int:

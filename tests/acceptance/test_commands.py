@@ -134,9 +134,8 @@ def test_version_is_one_line(desk: Desk) -> None:
 # --- help -----------------------------------------------------------------------------------------
 
 LATER = (
-    *("--provider", "--endpoint", "--workflow", "--require", "--limit", "--where"),
-    *("--yes", "--no-dedupe"),
-    *("--allow-failures",),
+    *("--provider", "--endpoint", "--workflow"),
+    *("--yes",),
     *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
     *("enricher report", "enricher mcp"),
     *("8bitedge", ".xlsx", "job.toml"),
@@ -154,7 +153,7 @@ def test_help_shows_what_there_is_and_nothing_that_is_to_come(shared_desk: Desk,
         assert re.findall(r"^  (\w+)  ", text.split("Commands:")[1], re.MULTILINE) == [*COMMANDS]
 
 
-@pytest.mark.parametrize("option", ["--limit=5", "--where=1", "--no-dedupe", "--yes"])
+@pytest.mark.parametrize("option", ["--retry-lock=5s", "--yes"])
 def test_what_is_to_come_is_refused_and_not_ignored(shared_desk: Desk, option) -> None:
     said = shared_desk.do("run", "leads.csv", "--grid", COMPANIES.id, option, exits=2)
     assert f"No such option '{option.partition('=')[0]}'" in said.err

@@ -1,0 +1,165 @@
+"""The files that a job writes: the output and the failures, which of them may be replaced."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from enricher import sink
+from enricher.checkpoint import Reader
+from enricher.checkpoint.exports import was_exported
+from enricher.errors import OutputError
+from enricher.formats import parse_name
+from enricher.job import Job, partial_of
+from enricher.model import Dialect, Limit, OutputColumn, RowStatus, Warn
+from enricher.source import Table
+
+
+@dataclass(slots=True)
+class RowsWritten:
+    """What the rows of an output show.
+
+    Attributes:
+        counts: rows by status.
+        in_charge: the same without the rows that were left out.
+        kept_old: rows whose refresh brought nothing.
+    """
+
+    counts: Counter[RowStatus] = field(default_factory=Counter)
+    in_charge: Counter[RowStatus] = field(default_factory=Counter)
+    kept_old: int = 0
+
+    def exit_code(self, allowed: Limit) -> int:
+        """Of a finished job."""
+        chosen = self.in_charge.total() - self.in_charge[RowStatus.SKIPPED]
+        fine = allowed.allows(self.in_charge[RowStatus.FAILED], chosen)
+        return 0 if fine and not self.in_charge[RowStatus.IN_DOUBT] else 3
+
+
+def places_of(job: Job) -> tuple[Path, ...]:
+    """The files that the job may write besides its checkpoint; none for standard output."""
+    outputs = () if job.partial is None else (job.output, job.partial)
+    return (*outputs, job.failures, partial_of(job.failures)) if job.failures else outputs
+
+
+def is_ours(reader: Reader, path: Path) -> bool:
+    """Whether a job of the checkpoint, or an export of one, wrote `path`."""
+    return reader.wrote(str(path)) or was_exported(reader.path, path)
+
+
+def check_replaceable(job: Job, reader: Reader | None, places: Sequence[Path]) -> None:
+    """Raise `OutputError` if there is a file that no job of the checkpoint wrote."""
+    if job.overwrite:
+        return
+    for path in places:
+        if path.exists() and not (reader and is_ours(reader, path)):
+            raise OutputError(
+                f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
+                mend="Name another file, or replace this one with --overwrite.",
+                code="output_exists",
+            )
+
+
+def dialect_for(job: Job, table: Table, path: Path) -> Dialect | None:
+    """The dialect of a file that is written. The tabs of a `.tsv` file are of its format, not its
+    own: as `.csv` it has commas."""
+    dialect = table.dialect
+    if dialect and parse_name(job.source.name).format == ".tsv" != parse_name(path.name).format:
+        return replace(dialect, delimiter=",")
+    return dialect
+
+
+def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Path) -> sink.Layout:
+    """The layout of the output at `path`."""
+    return sink.Layout(
+        table.columns,
+        outputs,
+        job.status_prefix,
+        dialect_for(job, table, path),
+        excel_safe=job.excel_safe,
+        chosen=job.columns,
+    )
+
+
+def failure_layout_of(job: Job, table: Table, path: Path) -> sink.Layout:
+    """The layout of the failures at `path`."""
+    dialect = dialect_for(job, table, path)
+    return sink.failure_layout(table.columns, dialect, excel_safe=job.excel_safe)
+
+
+def check_layouts(
+    job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Path | None = None
+) -> None:
+    """Make sure, before money is spent, that what is to be written can be, to `path` or the output.
+
+    Raises:
+        OutputError: a format cannot hold the columns.
+        SelectionError: `--columns` names one that will not be there.
+    """
+    path = path or job.output
+    sink.check_layout(path, layout_of(job, table, outputs, path))
+    if job.failures:
+        sink.check_layout(job.failures, failure_layout_of(job, table, job.failures))
+
+
+class Writer:
+    """Writes what the rows of a job show, as often as it is asked to.
+
+    Args:
+        outcomes: goes over all rows, with the outputs of those that have some.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        table: Table,
+        outputs: tuple[OutputColumn, ...],
+        outcomes: Callable[[], Iterator[sink.Pair]],
+        warn: Warn,
+    ) -> None:
+        self._job = job
+        self._table = table
+        self._outputs = outputs
+        self._outcomes = outcomes
+        self._warn = warn
+
+    def write(self, path: Path | None) -> RowsWritten:
+        """Write the output to `path`; returns what its rows show, also those not written.
+
+        Without a path they are only counted: standard output gets no half of a table.
+        """
+        rows = RowsWritten()
+
+        def counted() -> Iterator[sink.Pair]:
+            nonlocal rows
+            rows = RowsWritten()
+            for batch, outcomes in self._outcomes():
+                rows.counts.update(outcome.status for outcome in outcomes)
+                rows.in_charge.update(o.status for o in outcomes if not o.left_out)
+                rows.kept_old += sum(outcome.kept_old for outcome in outcomes)
+                pair = (batch, outcomes)
+                yield sink.enriched(pair) if self._job.only_enriched else pair
+
+        if path is None:
+            for _ in counted():
+                pass
+            return rows
+        layout = layout_of(self._job, self._table, self._outputs, path)
+        written = sink.write(path, layout, counted)
+        if written.formulas and not layout.excel_safe:
+            self._warn_of_formulas(written.formulas)
+        return rows
+
+    def write_failures(self, path: Path) -> None:
+        """Write the rows that failed or are in doubt, to be fed back."""
+        columns = self._table.columns
+        layout = failure_layout_of(self._job, self._table, path)
+        sink.write(path, layout, lambda: (sink.failed(pair, columns) for pair in self._outcomes()))
+
+    def _warn_of_formulas(self, formulas: int) -> None:
+        """Say how many cells of strangers a spreadsheet would run."""
+        begin = "cell begins" if formulas == 1 else "cells begin"
+        self._warn(
+            f"{formulas:,} enriched {begin} like a formula, which a spreadsheet would run;"
+            " `run` or `resume` with --excel-safe puts a ' before such text"
+        )
