@@ -124,7 +124,7 @@ def command(
 
     \b
     enricher simulate --port 8765
-    enricher simulate --api 8bitedge --api scale --rate 50 --faults drop_after=0.02,500=0.01
+    enricher simulate --api 8bitedge --api scale --faults drop_after=0.02
     """
     from enricher.simulator import Api, Faults, Settings, World, eightbitedge, scale
     from enricher.simulator.server import serve

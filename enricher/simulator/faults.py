@@ -49,6 +49,8 @@ class Faults:
 
     def of(self, number: int) -> Fault | None:
         """What happens to the request of this number."""
+        if not self.shares:
+            return None
         chance = draws.fraction("fault", self.seed, number)
         for fault, share in self.shares.items():
             if chance < share:

@@ -18,7 +18,7 @@ from enricher.simulator.eightbitedge import (
     fate_of,
 )
 from enricher.simulator.eightbitedge.refusals import Code
-from enricher.simulator.messages import json_text
+from enricher.simulator.messages import JsonObject, json_text
 from tests.simulator.driving import Answer, answer
 
 ITEMS = [{"id": 1}, {"id": 2}]
@@ -71,7 +71,7 @@ def test_all_items_succeed_in_order(endpoint) -> None:
 
 def test_some_items_fail() -> None:
     client = Client(fail_rate=0.5, seed=4)
-    items = [{"id": number} for number in range(100)]
+    items: list[JsonObject] = [{"id": number} for number in range(100)]
     done = client.batch(items)
     assert done.status == 207
     expected = [
