@@ -172,8 +172,8 @@ Text = Annotated[str, AfterValidator(_parse_text)]
 class Job(BaseModel):
     """Everything a user can say of a job. Paths are absolute; no secret stands here.
 
-    `rate` in requests per second, `run_timeout` in seconds; `maps` is label to column, `templates`
-    label to template.
+    `target` is what the provider runs: a grid, a workflow. `rate` in requests per second,
+    `run_timeout` in seconds; `maps` is label to column, `templates` label to template.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -183,8 +183,8 @@ class Job(BaseModel):
     checkpoint: FilePath
     overwrite: bool = False
     excel_safe: bool = False
-    provider: Literal["bitscale"] = "bitscale"
-    grid: Text = Field(min_length=1)
+    provider: Text
+    target: Text = Field(min_length=1)
     base_url: Url
     api_key_file: FilePath | None = None
     source_id: Text = ""
@@ -244,7 +244,7 @@ class Job(BaseModel):
             str(self.input),
             self.provider,
             self.base_url,
-            self.grid,
+            self.target,
             self.source_id,
             sorted(self.output_columns),
             sorted(self.maps.items()),
@@ -253,8 +253,11 @@ class Job(BaseModel):
         return hashlib.blake2b(json.dumps(identity).encode(), digest_size=6).hexdigest()
 
 
-def make_job(options: Mapping[str, Any]) -> Job:
+def make_job(options: Mapping[str, Any], target_option: str = "target") -> Job:
     """Validate `options`; a value of `None` means not given.
+
+    Args:
+        target_option: the name that the user knows the option `target` by.
 
     Raises:
         UsageError: lists every mistake with the option it stands in.
@@ -262,13 +265,19 @@ def make_job(options: Mapping[str, Any]) -> Job:
     try:
         return Job.model_validate(dict(options))
     except ValidationError as error:
-        mistakes = [_mistake(detail) for detail in error.errors(include_url=False)]
+        flags = {"target": flag_of(target_option)}
+        mistakes = [_mistake(detail, flags) for detail in error.errors(include_url=False)]
         raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.") from None
 
 
-def _mistake(detail: Any) -> str:
+def flag_of(option: str) -> str:
+    """How an option is written on the command line."""
+    return _OPTIONS.get(option) or f"--{option.replace('_', '-')}"
+
+
+def _mistake(detail: Any, flags: Mapping[str, str]) -> str:
     name = str(detail["loc"][0])
-    option = _OPTIONS.get(name) or f"--{name.replace('_', '-')}"
+    option = flags.get(name) or flag_of(name)
     if detail["type"] in ("missing", "string_too_short"):
         return f"{option}: is required"
     return f"{option}: " + str(detail["msg"]).removeprefix("Value error, ")

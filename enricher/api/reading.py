@@ -3,10 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from enricher import sink, source
-from enricher.api.wiring import check_output, is_ours, layout_of, stored_flow, warn_of_formulas
+from enricher.api.wiring import (
+    check_output,
+    is_ours,
+    layout_of,
+    shown_columns,
+    stored_flow,
+    warn_of_formulas,
+)
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
@@ -90,11 +98,10 @@ def export_to(
         check_output(path, job.input)
         _check_replaceable(reader, path, overwrite)
         flow = stored_flow(record, table)
-        layout = layout_of(job, table, reader.output_columns(record))
+        lookup = partial(reader.records, outputs=True)
+        layout = layout_of(job, table, shown_columns(reader, record, flow, lookup))
         note_export(checkpoint, path)
-        written = sink.write(
-            path, layout, lambda: flow.outcomes(lambda keys: reader.records(keys, outputs=True))
-        )
+        written = sink.write(path, layout, lambda: flow.outcomes(lookup))
         warn_of_formulas(written, layout, warn)
         return path
 

@@ -24,6 +24,7 @@ from enricher.api.wiring import (
     nothing_known,
     open_input,
     prepared,
+    shown_columns,
     stops_in,
     wanted_again,
     wanted_by,
@@ -49,7 +50,7 @@ from enricher.model import (
 from enricher.pace import Breaker
 from enricher.plan import CLOSED_DOUBT, Census
 from enricher.preflight import asker
-from enricher.providers.base import Ask
+from enricher.providers.base import Ask, Hold
 from enricher.reactions import Refusals
 from enricher.record import InDoubt
 from enricher.report.evidence import Evidence, evidence_lines
@@ -207,7 +208,8 @@ class Invocation:
         if census.new_runs:
             for remark in self._ready.briefing.remarks:
                 self._hooks.warn(remark)
-            if self._job.mode is Mode.SYNC:
+            exposed = self._ready.provider.holds is Hold.SUBMIT
+            if self._job.mode is Mode.SYNC and exposed:
                 self._hooks.warn(
                     "sync mode: submissions that are open when the program dies are in doubt"
                 )
@@ -366,13 +368,14 @@ class Invocation:
 
     def _write_output(self, path: Path) -> Counter[str]:
         """Write what there is; returns how many rows are in which status, and `kept_old`."""
-        columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
+        reader, lookup = self._feeder_reader, self._lookup(outputs=True)
+        columns = shown_columns(reader, reader.job(self._id), self._flow, lookup)
         layout = layout_of(self._job, self._ready.table, columns)
         rows: Counter[str] = Counter()
 
         def counted() -> Iterator[sink.Pair]:
             rows.clear()
-            for batch, outcomes in self._flow.outcomes(self._lookup(outputs=True)):
+            for batch, outcomes in self._flow.outcomes(lookup):
                 rows.update(str(outcome.status) for outcome in outcomes)
                 rows["kept_old"] += sum(outcome.kept_old for outcome in outcomes)
                 yield batch, outcomes

@@ -1,6 +1,5 @@
 """What BitScale's free answers say of a workspace and a grid (API v1, 5.1, 5.3 and 5.4). Pure."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,9 +7,7 @@ from enricher.errors import ProviderRefused
 from enricher.harmless import printable
 from enricher.model import Credits, OutputColumn
 from enricher.providers.base import objects_in, text_in
-
-SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
-"""An id that may be part of an address; dots alone would lead to another one."""
+from enricher.providers.ids import SAFE_ID
 
 _RUNNABLE = frozenset({"enrichment", "formula", "merge"})
 

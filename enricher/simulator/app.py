@@ -24,8 +24,9 @@ from enricher.simulator.messages import (
     error_body,
     json_response,
 )
+from enricher.simulator.world import Api
 
-PREFIX = "/api/v1"
+PREFIX = Api.BITSCALE.prefix
 """Where BitScale is served."""
 
 TRANSPORT = "transport"

@@ -141,7 +141,7 @@ def test_version_is_one_line(desk: Desk) -> None:
 # --- help -----------------------------------------------------------------------------------------
 
 LATER = (
-    *("--provider", "--endpoint", "--workflow", "--require", "--limit", "--where"),
+    *("--endpoint", "--require", "--limit", "--where"),
     *("--encoding", "--delimiter", "--ragged", "--yes", "--retry-lock", "--no-dedupe"),
     *("--allow-failures",),
     *("--log-format", "--no-progress", "--jobs", "enricher init"),
