@@ -10,7 +10,7 @@ from enricher.checkpoint import Committer, inline
 from enricher.engine import Engine, Tools
 from enricher.model import Credits, Inputs, Item, OnSent, RequestCounts, Stop, StopCode
 from enricher.pace import Breaker, Gate
-from enricher.providers.base import Ask, Briefing
+from enricher.providers.base import Ask, Briefing, Hold
 from enricher.reactions import Refusals
 from enricher.stops import Caps, Stops
 from enricher.tally import RowTally, SeenRows
@@ -56,6 +56,7 @@ class _NeverDone:
     """Accepts runs at once, none of which ever ends; `full` is set at the last of `expected`."""
 
     name = "never"
+    holds = Hold.NONE
     hold = 0.0
 
     def __init__(self, expected: int) -> None:
@@ -75,7 +76,7 @@ class _NeverDone:
             self.full.set()
         return Reply(Accepted(str(uuid.uuid4())))
 
-    async def look(self, run_id: str, on_sent: OnSent) -> Reply:
+    async def look(self, run_id: str, on_sent: OnSent, *, stage: str = "") -> Reply:
         on_sent()
         return Reply(StillRunning())
 

@@ -25,7 +25,7 @@ from functools import partial
 from enricher.engine import Engine, Tools
 from enricher.model import Credits, Event, Inputs, Item, Mode, OnSent, RequestCounts
 from enricher.pace import Breaker, Gate, Permits
-from enricher.providers.base import Ask, Briefing
+from enricher.providers.base import Ask, Briefing, Hold
 from enricher.reactions import Refusals
 from enricher.simulator import parse_duration
 from enricher.simulator.durations import Duration
@@ -50,6 +50,7 @@ class Timed:
 
     durations: Sequence[float]
     name: str = "timed"
+    holds: Hold = Hold.SUBMIT
     hold: float = 120.0
     requests: int = 0
     ends: dict[str, float] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Timed:
         await asyncio.sleep(ANSWER_TIME + (self.hold if hold else 0.0))
         return Reply(Accepted(run_id))
 
-    async def look(self, run_id: str, on_sent: OnSent) -> Reply:
+    async def look(self, run_id: str, on_sent: OnSent, *, stage: str = "") -> Reply:
         self._count(on_sent)
         await asyncio.sleep(ANSWER_TIME)
         return self._done(run_id) if self.ends[run_id] <= _now() else Reply(StillRunning())

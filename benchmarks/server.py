@@ -25,7 +25,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from enricher.simulator import GRIDS, Settings, Workspace, parse_duration
-from enricher.simulator.app import PREFIX, SimulatorApp
+from enricher.simulator.app import PREFIX, SimulatorApp, Stand
 
 _BACKLOG = 2048
 
@@ -85,7 +85,9 @@ def main() -> None:
     listener.bind(("127.0.0.1", 0))
     listener.listen(_BACKLOG)
     workspace = Workspace(settings, f"http://127.0.0.1:{listener.getsockname()[1]}{PREFIX}")
-    asyncio.run(_serve(_far_away(SimulatorApp(workspace), options.latency), listener))
+    asyncio.run(
+        _serve(_far_away(SimulatorApp([Stand(PREFIX, workspace)]), options.latency), listener)
+    )
     usage = resource.getrusage(resource.RUSAGE_SELF)
     seen = {
         "accepted": _by_second(workspace.accepted_at),

@@ -13,7 +13,7 @@ import polars as pl
 
 from enricher.distinct import DistinctCounter, Occurrences
 from enricher.mapping import InputMapping, KeyMaker
-from enricher.model import Cause, Inputs, Item, RowStatus
+from enricher.model import Cause, Inputs, Item, OutputColumn, RowStatus
 from enricher.plan import (
     Buy,
     Census,
@@ -147,6 +147,17 @@ class RowFlow:
             return _SKIPPED
         shown = outcome_of_left_out if row[2] else outcome_of
         return shown(records.get(row[0]), self.wanted)
+
+    def by_first_appearance(
+        self, columns: Sequence[OutputColumn], lookup: Lookup
+    ) -> tuple[OutputColumn, ...]:
+        """`columns` in the order in which rows show them first; none that no row shows."""
+        found: dict[str, None] = {}
+        for _, outcomes in self.outcomes(lookup):
+            for outcome in outcomes:
+                found.update(dict.fromkeys(outcome.outputs or ()))
+        named = {column.id: column for column in columns}
+        return tuple(named[id_] for id_ in found if id_ in named)
 
     def samples(self, most: int) -> list[Inputs]:
         """The inputs of the first rows that are submitted for."""

@@ -199,9 +199,10 @@ Text = Annotated[str, AfterValidator(_parse_text)]
 class Job(BaseModel):
     """Everything a user can say of a job. Paths are absolute; no secret stands here.
 
-    `rate` in requests per second, `run_timeout` in seconds; `maps` is label to column, `templates`
-    label to template. `input` is what the job is known by; `read_from`, where given, is read in
-    its place: the copy of standard input, or where the input has moved to.
+    `target` is what the provider runs: a grid, a workflow. `rate` in requests per second,
+    `run_timeout` in seconds; `maps` is label to column, `templates` label to template. `input` is
+    what the job is known by; `read_from`, where given, is read in its place: the copy of standard
+    input, or where the input has moved to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -215,8 +216,8 @@ class Job(BaseModel):
     ragged: Ragged = Ragged.ERROR
     overwrite: bool = False
     excel_safe: bool = False
-    provider: Literal["bitscale"] = "bitscale"
-    grid: Text = Field(min_length=1)
+    provider: Text
+    target: Text = Field(min_length=1)
     base_url: Url
     api_key_file: FilePath | None = None
     source_id: Text = ""
@@ -322,7 +323,7 @@ class Job(BaseModel):
             str(self.input),
             self.provider,
             self.base_url,
-            self.grid,
+            self.target,
             self.source_id,
             sorted(self.output_columns),
             sorted(self.maps.items()),
@@ -347,14 +348,17 @@ def _checkpoint_beside(output: Path, values: Mapping[str, Any]) -> Path:
     """
     if str(output) != STANDARD:
         return output.parent / f"{output.name}.checkpoint.db"
-    asked = [str(_parse_place(values["input"])), values.get("base_url"), values.get("grid")]
+    asked = [str(_parse_place(values["input"])), values.get("base_url"), values.get("target")]
     digest = hashlib.blake2b(json.dumps(asked).encode(), digest_size=6).hexdigest()
     folder = platformdirs.user_state_path("enricher", appauthor=False)
     return folder / f"{digest}.checkpoint.db"
 
 
-def make_job(options: Mapping[str, Any]) -> Job:
+def make_job(options: Mapping[str, Any], target_option: str = "target") -> Job:
     """Validate `options`; a value of `None` means not given.
+
+    Args:
+        target_option: the name that the user knows the option `target` by.
 
     Raises:
         UsageError: lists every mistake with the option it stands in.
@@ -362,13 +366,19 @@ def make_job(options: Mapping[str, Any]) -> Job:
     try:
         return Job.model_validate(dict(options))
     except ValidationError as error:
-        mistakes = [_mistake(detail) for detail in error.errors(include_url=False)]
+        flags = {"target": flag_of(target_option)}
+        mistakes = [_mistake(detail, flags) for detail in error.errors(include_url=False)]
         raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.") from None
 
 
-def _mistake(detail: Any) -> str:
+def flag_of(option: str) -> str:
+    """How an option is written on the command line."""
+    return _OPTIONS.get(option) or f"--{option.replace('_', '-')}"
+
+
+def _mistake(detail: Any, flags: Mapping[str, str]) -> str:
     name = str(detail["loc"][0])
-    option = _OPTIONS.get(name) or f"--{name.replace('_', '-')}"
+    option = flags.get(name) or flag_of(name)
     if detail["type"] == "missing" and name == "output":
         return "--output: is required where the input is no single file (-o out.csv, or -o -)"
     if detail["type"] in ("missing", "string_too_short"):

@@ -218,9 +218,19 @@ class Estimate:
     seconds: float
 
 
-def requests_per_run(mode: Mode, submitted: int = 0, requests: int = 0) -> float:
-    """What runs usually need, or did the last time: so many `requests` for those `submitted`."""
-    return requests / submitted if submitted >= _KNOWN else REQUESTS_PER_RUN[mode]
+def requests_per_run(
+    mode: Mode, submitted: int = 0, requests: int = 0, *, collected: bool = False
+) -> float:
+    """What runs usually need, or did the last time: so many `requests` for those `submitted`.
+
+    Args:
+        collected: a result has a request of its own, which may be held until the run has ended.
+    """
+    if submitted >= _KNOWN:
+        return requests / submitted
+    if not collected:
+        return REQUESTS_PER_RUN[mode]
+    return 1 + REQUESTS_PER_RUN[Mode.ASYNC if mode is Mode.ASYNC else Mode.SYNC]
 
 
 def estimate(runs: int, rate: float, in_flight: int = 0, per_run: float = 2.1) -> Estimate:

@@ -26,6 +26,7 @@ from enricher.verdicts import (
     Malformed,
     MaybeSent,
     NotSent,
+    Ready,
     Refused,
     RowRejected,
     RunFailed,
@@ -52,12 +53,16 @@ class Again(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What to do: write `event`, repeat the request, stop the job, tell a person `note` once."""
+    """What to do: write `event`, repeat the request, stop the job, tell a person `note` once.
+
+    `stage` is that of a look which follows at once.
+    """
 
     event: Event | None = None
     again: Again | None = None
     stop: Stop | None = None
     note: str = ""
+    stage: str = ""
 
 
 class Refusals:
@@ -99,8 +104,8 @@ def after_submission(key: bytes, verdict: Verdict, refusals: Refusals) -> Reacti
     if isinstance(verdict, Accepted | Ends):
         refusals.good_answer()
     match verdict:
-        case Accepted(run_id):
-            return Reaction(GotId(key, run_id))
+        case Accepted(run_id, stage):
+            return Reaction(GotId(key, run_id), stage=stage)
         case Done(outputs, names):
             return Reaction(Completed(key, outputs, names))
         case RunFailed(code, message):
@@ -138,6 +143,8 @@ def after_look(
             text = "still running; the id is kept and looked at next time"
             given_up = Stalled(key, "RUN_TIMEOUT", text) if too_old or last_look else None
             return Reaction(given_up, note=note)
+        case Ready(stage):
+            return Reaction(stage=stage)
         case Refused():
             return Reaction(again=Again.AT_ONCE)
         case KeyRejected() | JobStops():

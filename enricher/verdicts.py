@@ -8,9 +8,13 @@ from enricher.model import Credits, Json
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The run has an id and goes on at the provider."""
+    """The run has an id and goes on at the provider.
+
+    `stage` is set if its end is to be waited for with one look of that stage, which is held open.
+    """
 
     run_id: str
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,13 @@ class StillRunning:
     """Not finished; `remark` is set when the status was one that no document names."""
 
     remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The run has ended, and a look of this `stage`, the provider's own word, brings its result."""
+
+    stage: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,7 @@ Verdict = (
     | Done
     | RunFailed
     | StillRunning
+    | Ready
     | Refused
     | NotSent
     | MaybeSent

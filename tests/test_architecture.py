@@ -111,6 +111,11 @@ WALL_CLOCK_ROOMS = {
 """It may jump; everywhere else the event loop's monotonic clock decides."""
 
 VENDORS = re.compile(r"bitscale|8bitedge|eightbitedge|scale_?gp", re.IGNORECASE)
+VENDORLESS = (
+    *("enricher.engine", "enricher.api.wiring", "enricher.api.running", "enricher.api.planning"),
+    "enricher.api.reading",
+)
+"""They work with any provider: what differs is a capability, or stands in the registry."""
 NAMELESS = {"utils", "util", "helpers", "common", "misc"}
 MAX_BROAD_EXCEPTS = 2
 MAX_FILE_LINES = 400
@@ -281,11 +286,12 @@ def the_wall_clock_decides_nothing(house: list[Module]) -> Iterator[str]:
                     yield f"{where}: '{module.room}' reads the wall clock, {name}"
 
 
-def the_engine_names_no_vendor(house: list[Module]) -> Iterator[str]:
+def only_providers_name_vendors(house: list[Module]) -> Iterator[str]:
     for module in house:
         for number, line in enumerate(module.text.splitlines(), 1):
-            if module.room == "engine" and (found := VENDORS.search(line)):
-                yield f"{module.at(number)}: the engine names a vendor, {found.group()}"
+            if is_below(module.name, VENDORLESS) and (found := VENDORS.search(line)):
+                where = module.at(number)
+                yield f"{where}: '{module.room}' names a vendor, {found.group()}"
 
 
 def nothing_goes_in_circles(house: list[Module]) -> Iterator[str]:
@@ -355,7 +361,7 @@ RULES: Sequence[Rule] = (
     libraries_stay_at_home,
     pure_rooms_touch_nothing,
     the_wall_clock_decides_nothing,
-    the_engine_names_no_vendor,
+    only_providers_name_vendors,
     nothing_goes_in_circles,
     files_are_named_by_topic,
     broad_excepts_are_few,
@@ -396,7 +402,8 @@ OFFENCES = [
     (the_wall_clock_decides_nothing, {"pace.py": "import time\nx = time.time()"}, "pace.py:2"),
     (the_wall_clock_decides_nothing, {"sink/a.py": "from time import time_ns"}, "time_ns"),
     (the_wall_clock_decides_nothing, {"plan.py": "x = datetime.datetime.now(UTC)"}, "plan.py:1"),
-    (the_engine_names_no_vendor, {"engine.py": "URL = 'https://api.BitScale.test'"}, "BitScale"),
+    (only_providers_name_vendors, {"engine.py": "URL = 'https://api.BitScale.test'"}, "BitScale"),
+    (only_providers_name_vendors, {"api/wiring.py": "KEY = 'EIGHTBITEDGE_TOKEN'"}, "EIGHTBITEDGE"),
     (nothing_goes_in_circles, CIRCLE, "import cycle"),
     (files_are_named_by_topic, {"source/utils.py": ""}, "source/utils.py"),
     (broad_excepts_are_few, {"api.py": SWALLOW.format("(OSError, Exception)") * 3}, "api.py:3"),

@@ -12,7 +12,7 @@ from enricher.job import make_job, parse_age, parse_in_flight, parse_rate
 from enricher.model import Mode
 
 URL = "https://api.bitscale.ai/api/v1"
-LEAST = {"input": "/data/leads.csv", "grid": "grid-1", "base_url": URL}
+LEAST = {"input": "/data/leads.csv", "provider": "bitscale", "target": "grid-1", "base_url": URL}
 
 
 def job(**options):
@@ -283,7 +283,7 @@ def test_a_folder_that_has_no_name_is_no_input(path):
 
 def test_all_mistakes_are_listed_at_once_with_the_option_they_stand_in():
     assert mistakes(
-        grid="",
+        target="",
         output="..",
         base_url="http://example.com",
         maps={"a": "A", "b": "B"},
@@ -292,12 +292,10 @@ def test_all_mistakes_are_listed_at_once_with_the_option_they_stand_in():
         rate="fast",
         run_timeout=-1,
         status_prefix="a b",
-        provider="bitscal",
         colour="red",
     ) == [
         "--output: '..' names no file",
-        "--provider: Input should be 'bitscale'",
-        "--grid: is required",
+        "--target: is required",
         "--base-url: 'http://example.com' would carry the key unencrypted; use https://",
         "--output-column: Input should be a valid string",
         "--set: fed twice, by a column and by a template: b",
@@ -311,7 +309,7 @@ def test_all_mistakes_are_listed_at_once_with_the_option_they_stand_in():
 
 def test_a_missing_grid_is_told_as_required():
     with pytest.raises(UsageError) as caught:
-        make_job({**LEAST, "grid": None})
+        make_job({**LEAST, "target": None}, "grid")
     assert str(caught.value) == "--grid: is required\nSee `enricher run --help`."
 
 
@@ -345,7 +343,8 @@ def test_a_job_cannot_be_changed():
 
 FULL = {
     "input": "/data/leads.csv",
-    "grid": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+    "provider": "bitscale",
+    "target": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
     "base_url": URL,
     "source_id": "src-1",
     "output_columns": ("Funding Stage", "Company Description"),
@@ -364,7 +363,7 @@ def test_the_id_of_a_job_never_changes():
     "change",
     [
         {"input": "/data/leads2.csv"},
-        {"grid": "b"},
+        {"target": "b"},
         {"base_url": "https://api.bitscale.ai/api/v2"},
         {"source_id": ""},
         {"output_columns": ("Funding Stage",)},

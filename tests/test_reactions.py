@@ -17,6 +17,7 @@ from enricher.verdicts import (
     Malformed,
     MaybeSent,
     NotSent,
+    Ready,
     Refused,
     RowRejected,
     RunFailed,
@@ -31,6 +32,7 @@ ACCEPTED = Accepted("run-1")
 DONE = Done(OUTPUTS, NAMES)
 RUN_FAILED = RunFailed("RUN_FAILED", "no data")
 STILL_RUNNING = StillRunning()
+READY = Ready("result")
 ODD_STATUS = StillRunning("unknown status 'queued'")
 REFUSED = Refused()
 NOT_SENT = NotSent("connection refused")
@@ -54,6 +56,7 @@ GOING_ON = "the key was refused; the key file holds another one, going on with i
 
 SUBMISSION = {
     ACCEPTED: Reaction(GotId(KEY, "run-1")),
+    Accepted("run-1", "wait"): Reaction(GotId(KEY, "run-1"), stage="wait"),
     RUN_FAILED: Reaction(FAILED),
     REFUSED: Reaction(Withdrew(KEY), AT_ONCE),
     NOT_SENT: Reaction(Withdrew(KEY), LATER),
@@ -69,6 +72,7 @@ SUBMISSION = {
 LOOK = {
     RUN_FAILED: Reaction(FAILED),
     STILL_RUNNING: Reaction(),
+    READY: Reaction(stage="result"),
     ODD_STATUS: Reaction(
         note="the server answered with an unknown status 'queued'; taken as still running"
     ),
@@ -81,7 +85,7 @@ LOOK = {
     KEY_RENEWED: Reaction(again=AT_ONCE, note=GOING_ON),
     JOB_STOPS: Reaction(again=AT_ONCE, stop=NO_SOURCE),
 }
-NO_ANSWER_TO_A_SUBMISSION = (STILL_RUNNING, ALIVE, FACTS)
+NO_ANSWER_TO_A_SUBMISSION = (STILL_RUNNING, READY, ALIVE, FACTS)
 NO_ANSWER_TO_A_LOOK = (ACCEPTED, ALIVE, FACTS)
 
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from enricher.model import Item
 from enricher.schedule import Look, Run, Schedule, Submit
+from enricher.schedule.looks import SCOUTED
 from tests.support.slots import work_off
 
 FAST = 0.1
@@ -64,6 +65,30 @@ def taken(schedule, now, most=2000):
 
 
 # --- the order --------------------------------------------------------------------------------
+
+
+def test_a_result_that_is_ready_and_one_that_is_waited_for_go_before_everything():
+    schedule = schedule_of(prepared=1)
+    schedule.accepted(run("due", LONG_SINCE))
+    schedule.recovered.append(run("old"))
+    ready, new = run("ready"), run("new")
+    schedule.ready(ready, "result", 0)
+    schedule.waited_for(new, "wait")
+    assert schedule.is_due(0)
+    assert not schedule.submits_next(0)
+    assert taken(schedule, 0) == ["id-ready", "id-new", "id-old", "id-due", "0"]
+    assert (ready.stage, ready.held) == ("result", False)
+    assert (new.stage, new.held) == ("wait", True)
+
+
+def test_the_end_of_a_run_is_learnt_once_however_often_its_result_is_asked_for():
+    schedule = schedule_of()
+    runs = [run(number) for number in range(SCOUTED)]
+    for one in (*runs[:-1], *runs[:-1]):
+        schedule.ready(one, "result", 10)
+    assert schedule.estimate(1) is None, "too few ends are known"
+    schedule.ready(runs[-1], "result", 10)
+    assert schedule.estimate(1) is not None
 
 
 @pytest.mark.parametrize("holding", [False, True])

@@ -21,9 +21,9 @@ from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.formats import STANDARD
-from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
+from enricher.job import Job, flag_of, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
 from enricher.model import Stop, StopCode, Warn
-from enricher.providers import bitscale
+from enricher.providers import registry
 from enricher.report.evidence import evidence_lines
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
 from enricher.report.text import doubt_lines, duration, second_charge_lines, summary_lines
@@ -57,6 +57,9 @@ __all__ = [
 ]
 
 
+ALL_TARGETS = frozenset(vendor.target_option for vendor in registry.vendors().values())
+"""Options that name what to run; each provider has its own."""
+
 EACH_TIME = frozenset({"max_runs", "stop_after", "in_doubt", "retry_failed", "refresh_after"})
 """Options that `resume` does not keep."""
 
@@ -66,11 +69,30 @@ def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) 
 
     Raises:
         UsageError: lists every mistake.
+        CannotGoOn: no such provider is installed.
     """
-    base_url = (
-        options.get("base_url") or environ.get(bitscale.BASE_URL_VARIABLE) or bitscale.BASE_URL
-    )
-    return make_job({**options, "base_url": base_url})
+    vendor = registry.find(options.get("provider") or registry.DEFAULT)
+    _check_options(vendor, options)
+    base_url = options.get("base_url") or environ.get(vendor.base_url_variable) or vendor.base_url
+    given = {name: value for name, value in options.items() if name not in ALL_TARGETS}
+    named = {
+        "provider": vendor.name,
+        "target": options.get(vendor.target_option) or "",
+        "base_url": base_url or None,
+    }
+    return make_job({**given, **named}, vendor.target_option)
+
+
+def _check_options(vendor: registry.Vendor, options: Mapping[str, Any]) -> None:
+    """An option of another provider would be ignored in silence: it is a mistake."""
+    foreign = registry.foreign_options(vendor)
+    mistakes = [
+        f"{flag_of(option)}: is an option of the provider {other}, not of {vendor.name}"
+        for option, other in foreign.items()
+        if options.get(option)
+    ]
+    if mistakes:
+        raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.")
 
 
 def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None) -> Plan:
@@ -124,7 +146,8 @@ def resume(
     given = {name: value for name, value in changes.items() if value is not None}
     _check_base_url(record.options, given, environ)
     kept = {name: value for name, value in record.options.items() if name not in EACH_TIME}
-    job = make_job({**kept, **given, "checkpoint": checkpoint})
+    vendor = registry.find(record.options["provider"])
+    job = make_job({**kept, **given, "checkpoint": checkpoint}, vendor.target_option)
     check_standard_output(job, as_json=as_json)
     return _work_off(job, environ, hooks or Hooks(), record.id)
 
@@ -148,14 +171,15 @@ def _check_base_url(
 ) -> None:
     """A checkpoint never sends a key to a place that its user did not name."""
     url = stored["base_url"]
-    named = given.get("base_url") or environ.get(bitscale.BASE_URL_VARIABLE)
-    if url == bitscale.BASE_URL and not named:
+    vendor = registry.find(stored["provider"])
+    named = given.get("base_url") or environ.get(vendor.base_url_variable)
+    if url == vendor.base_url and not named:
         return
     if not named or named.rstrip("/") != url:
         raise UsageError(
             f"This job runs against {url}" + (f", not {named}." if named else "."),
             mend=f"Name it again if that is right: --base-url {url}, or"
-            f" {bitscale.BASE_URL_VARIABLE} in the environment.",
+            f" {vendor.base_url_variable} in the environment.",
             code="base_url_not_named",
         )
 

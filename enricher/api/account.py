@@ -96,7 +96,7 @@ class Account:
             reason=reason,
             error=error,
             provider=job.provider,
-            target=job.grid,
+            target=job.target,
             input=str(job.input),
             output=str(job.output),
             checkpoint=str(job.checkpoint),

@@ -13,6 +13,7 @@ from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import Credits, Mode, Warn
 from enricher.plan import Census, Estimate, estimate, requests_per_run
+from enricher.providers.base import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,14 @@ class Plan:
 SAMPLES = 3
 
 
-def _learnt(reader: Reader, job: Job) -> float:
+def _learnt(reader: Reader, job: Job, collected: bool) -> float:
     """Requests a run, as the job's latest invocation found if it was in the same mode."""
     summary = reader.latest_summary(job.id)
     if summary is None or reader.job(job.id).options.get("mode", Mode.ASYNC) != job.mode:
-        return requests_per_run(job.mode)
+        return requests_per_run(job.mode, collected=collected)
     requests = summary["requests"]
     sent = requests["submit"] + requests["poll"]
-    return requests_per_run(job.mode, summary["runs"]["submitted"], sent)
+    return requests_per_run(job.mode, summary["runs"]["submitted"], sent, collected=collected)
 
 
 async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
@@ -77,12 +78,13 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
             lookup: Lookup = nothing_known
             this_pass = Pass(0, time.time())
             before = None
-            per_run = requests_per_run(job.mode)
+            collected = ready.provider.holds is Hold.COLLECT
+            per_run = requests_per_run(job.mode, collected=collected)
             if is_begun(job.checkpoint):
                 reader = held.enter_context(Reader(job.checkpoint))
                 lookup = reader.records
                 this_pass = reader.open_pass(job.id) or this_pass
-                per_run = _learnt(reader, job)
+                per_run = _learnt(reader, job, collected)
                 before = earlier(reader.census(job.id), seen_of(ready, ready.flow))
             wanted = wanted_by(job, ready.flow, this_pass)
             census = replace(ready.flow, wanted=wanted).census(lookup)

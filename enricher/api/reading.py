@@ -9,7 +9,7 @@ from typing import Any
 
 from enricher import sink
 from enricher.api.inputs import check_not_input, open_source
-from enricher.api.wiring import stored_flow
+from enricher.api.wiring import shown_columns, stored_flow
 from enricher.api.writing import Writer, check_layouts, is_ours
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
@@ -104,11 +104,11 @@ def export_to(
             check_not_input(place, table, job.source)
             sink.check_writable(place)
             _check_replaceable(reader, place, overwrite)
-        outputs = reader.output_columns(record)
-        check_layouts(job, table, outputs, path)
+        lookup = partial(reader.records, outputs=True)
         with stored_flow(record, job, table) as flow:
-            outcomes = partial(flow.outcomes, partial(reader.records, outputs=True))
-            writer = Writer(job, table, outputs, outcomes, warn)
+            outputs = shown_columns(reader, record, flow, lookup)
+            check_layouts(job, table, outputs, path)
+            writer = Writer(job, table, outputs, partial(flow.outcomes, lookup), warn)
             for place in files:
                 note_export(checkpoint, place)
             writer.write(path)

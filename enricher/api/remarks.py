@@ -10,6 +10,7 @@ from enricher.feed import RowFlow
 from enricher.job import Job
 from enricher.model import Mode
 from enricher.plan import Census
+from enricher.providers.base import Hold
 from enricher.record import LeftOut
 from enricher.report.text import ragged_line
 from enricher.source import Table
@@ -93,5 +94,5 @@ def remarks_on_money(census: Census, ready: Prepared) -> Iterator[str]:
     if not census.new_runs:
         return
     yield from ready.briefing.remarks
-    if ready.job.mode is Mode.SYNC:
+    if ready.job.mode is Mode.SYNC and ready.provider.holds is Hold.SUBMIT:
         yield "sync mode: submissions that are open when the program dies are in doubt"

@@ -28,6 +28,7 @@ from enricher.api.wiring import (
     nothing_known,
     open_input,
     prepared,
+    shown_columns,
     stops_in,
     wanted_by,
 )
@@ -361,8 +362,9 @@ class Invocation:
         return job.partial, partial_of(job.failures) if job.failures else None
 
     def _write_files(self, is_finished: bool) -> RowsWritten:
-        columns = self._feeder_reader.output_columns(self._feeder_reader.job(self._id))
-        outcomes = partial(self._flow.outcomes, self._lookup(outputs=True))
+        reader, lookup = self._feeder_reader, self._lookup(outputs=True)
+        columns = shown_columns(reader, reader.job(self._id), self._flow, lookup)
+        outcomes = partial(self._flow.outcomes, lookup)
         writer = Writer(self._job, self._ready.table, columns, outcomes, self._hooks.warn)
         output, failures = self._places(is_finished)
         rows = writer.write(output)

@@ -13,17 +13,18 @@ from enricher.api.writing import check_layouts, places_of
 from enricher.checkpoint import JobRecord, Pass, Reader
 from enricher.distinct import Occurrences
 from enricher.errors import CheckpointError, InputError, OutputError, UsageError
-from enricher.feed import RowFlow
+from enricher.feed import Lookup, RowFlow
 from enricher.job import Job
 from enricher.mapping import InputMapping, KeyMaker, resolve
 from enricher.model import (
     Context,
+    OutputColumn,
     RequestCounts,
     Spent,
     Warn,
 )
 from enricher.preflight import asker
-from enricher.providers import bitscale
+from enricher.providers import registry
 from enricher.providers.base import Briefing, Provider
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import NetworkBackend, Transport
@@ -108,20 +109,21 @@ async def prepared(
     Raises:
         KeyProblem, ProviderRefused, ServerGone, MappingError: see `errors`.
     """
-    key = ApiKey(bitscale.KEY_VARIABLE, job.api_key_file, environ)
-    target = bitscale.Target(job.grid, job.source_id, job.output_columns)
+    vendor = registry.find(job.provider)
+    key = ApiKey(vendor.key_variable, job.api_key_file, environ)
+    task = registry.Task(job.target, job.source_id, job.output_columns, environ)
     counts = RequestCounts()
     gate = _gate(job, warn)
     connections = max(MOST_IN_FLIGHT, most_in_flight(job))
     async with Transport(job.base_url, connections=connections, network=network) as transport:
-        provider = bitscale.BitScale(transport, key, target)
+        provider = vendor.open(transport, key, task)
         ask = asker(gate, job.max_outage, counts, warn, job.base_url)
         briefing = await provider.brief(ask)
         _check_credits(job, briefing)
         mapping = resolve(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional
         )
-        context = Context(job.provider, job.origin, briefing.account, job.grid, job.source_id)
+        context = Context(job.provider, job.origin, briefing.account, job.target, job.source_id)
         check_layouts(job, table, briefing.outputs)
         with flow_of(job, table, mapping, context, briefing.asked, briefing.revision) as flow:
             yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
@@ -248,3 +250,13 @@ def stored_mapping(record: JobRecord, table: Table) -> InputMapping:
         else:
             templates[label] = fed["value"].replace("{", "{{").replace("}", "}}")
     return resolve(tuple(record.mapping), table.columns, maps, templates)
+
+
+def shown_columns(
+    reader: Reader, record: JobRecord, flow: RowFlow, lookup: Lookup
+) -> tuple[OutputColumn, ...]:
+    """The output's columns: the target's own order, or where it announces none that of the rows."""
+    columns = reader.output_columns(record)
+    if record.output_columns:
+        return columns
+    return flow.by_first_appearance(columns, lookup)

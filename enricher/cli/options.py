@@ -19,7 +19,16 @@ from enricher.cli.groups import (
     together,
 )
 
+PROVIDER = option(
+    "--provider",
+    metavar="NAME",
+    group=WHAT,
+    help="Whose API: bitscale or scale. Default: bitscale.",
+)
 GRID = option("--grid", metavar="ID", group=WHAT, help="The BitScale grid to run. Required.")
+WORKFLOW = option(
+    "--workflow", metavar="ID", group=WHAT, help="The Scale workflow to run, with --provider scale."
+)
 OUTPUT = option(
     "-o",
     "--output",
@@ -55,8 +64,8 @@ BASE_URL = option(
     "--base-url",
     metavar="URL",
     group=WHAT,
-    help="What stands before every API path. Env: BITSCALE_BASE_URL. Default:"
-    " https://api.bitscale.ai/api/v1.",
+    help="What stands before every API path. Env: BITSCALE_BASE_URL, SCALE_BASE_URL. Default:"
+    " BitScale's https://api.bitscale.ai/api/v1; Scale has none.",
 )
 KEY_FILE = option(
     "--api-key-file",
@@ -64,7 +73,7 @@ KEY_FILE = option(
     metavar="PATH",
     group=WHAT,
     help="Read the key from this private file, again after a 401. Default: env BITSCALE_API_KEY,"
-    " then systemd's credentials, then the system keyring.",
+    " SCALE_API_KEY (with SCALE_ACCOUNT_ID), then systemd's credentials, then the system keyring.",
 )
 RATE = option(
     "--rate",
@@ -230,6 +239,8 @@ TEXT = (
 JOB_OPTIONS = together(
     [
         GRID,
+        PROVIDER,
+        WORKFLOW,
         option(
             "-m",
             "--map",
@@ -316,5 +327,4 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise click.UsageError(f"{flag} feeds {', '.join(twice)} more than once.")
         options[name] = dict(pairs)
-    options["grid"] = options.get("grid") or ""
     return options

@@ -8,7 +8,10 @@ from enricher.cli.telling import one_line, tell
 from enricher.errors import CannotGoOn
 
 if TYPE_CHECKING:
-    from enricher.simulator import Settings
+    from enricher.simulator import World
+    from enricher.simulator.server import RunningSimulator
+
+APIS = ("bitscale", "8bitedge", "scale")
 
 
 class DurationSpec(click.ParamType[Any]):
@@ -21,6 +24,20 @@ class DurationSpec(click.ParamType[Any]):
 
         try:
             return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class FaultSpec(click.ParamType[Any]):
+    """Shares of requests that go wrong, by kind."""
+
+    name = "spec"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        from enricher.simulator import parse_faults
+
+        try:
+            return parse_faults(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -42,7 +59,16 @@ class SimulatedRate(click.ParamType[Any]):
         return rate
 
 
-@click.command("simulate", short_help="Serve a stand-in of the BitScale API on this machine.")
+@click.command("simulate", short_help="Serve stand-ins of the provider APIs on this machine.")
+@click.option(
+    "--api",
+    "apis",
+    metavar="NAME",
+    type=click.Choice(APIS),
+    multiple=True,
+    default=("bitscale",),
+    help="bitscale, 8bitedge or scale; repeatable. Default: bitscale.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -55,7 +81,7 @@ class SimulatedRate(click.ParamType[Any]):
     type=SimulatedRate(),
     default="5",
     metavar="N|unlimited",
-    help="The limit it enforces, in requests per second. Default: 5.",
+    help="The limit that each API enforces, in requests per second. Default: 5.",
 )
 @click.option(
     "--duration",
@@ -72,30 +98,57 @@ class SimulatedRate(click.ParamType[Any]):
     metavar="P",
     help="The share of runs that fail, 0 to 1. Default: 0.",
 )
+@click.option(
+    "--faults",
+    type=FaultSpec(),
+    default="",
+    metavar="SPEC",
+    help="Shares of requests that go wrong, as in drop_after=0.02,500=0.01. Kinds: drop_before,"
+    " drop_after, truncate, slow, hang, 429, 500, 503, html. Default: none.",
+)
 @click.option("--seed", type=int, default=0, metavar="N", help="Another world. Default: 0.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def command(
-    port: int, rate: float | None, duration: Any, fail_rate: float, seed: int, as_json: bool
+    apis: tuple[str, ...],
+    port: int,
+    rate: float | None,
+    duration: Any,
+    fail_rate: float,
+    faults: Any,
+    seed: int,
+    as_json: bool,
 ) -> int:
-    """Serve a stand-in of the BitScale API on loopback until Ctrl-C.
+    """Serve stand-ins of the provider APIs on loopback until Ctrl-C.
 
-    Prints lines for your shell once it is ready. No account, no credits, the same rate limit.
+    Prints lines for your shell once it is ready. No account, no credits, the same answers.
 
     \b
     enricher simulate --port 8765
-    enricher simulate --rate 50 --duration lognormal:20 --fail-rate 0.1
+    enricher simulate --api 8bitedge --api scale --faults drop_after=0.02
     """
-    from enricher.simulator import Settings
+    from enricher.simulator import Api, Faults, Settings, World, eightbitedge, scale
     from enricher.simulator.server import serve
 
-    settings = Settings(rate=rate, duration=duration, fail_rate=fail_rate, seed=seed)
+    alike: dict[str, Any] = {
+        "rate": rate,
+        "duration": duration,
+        "fail_rate": fail_rate,
+        "seed": seed,
+    }
+    world = World(
+        apis=tuple(Api(api) for api in dict.fromkeys(apis)),
+        bitscale=Settings(**alike),
+        eightbitedge=eightbitedge.Settings(**alike),
+        scale=scale.Settings(**alike),
+        faults=Faults(faults.shares, seed),
+    )
 
-    def ready(base_url: str) -> None:
-        lines = one_line(_facts(base_url, settings)) if as_json else _shell(base_url, settings)
-        tell(lines)
+    def ready(simulator: "RunningSimulator") -> None:
+        facts = _facts(simulator, world)
+        tell(one_line(_as_json(facts)) if as_json else _shell(facts))
 
     try:
-        serve(settings, port, ready)
+        serve(world, port, ready)
     except OSError as error:
         raise CannotGoOn(
             f"The simulator could not start: {error}.",
@@ -105,23 +158,81 @@ def command(
     return 0
 
 
-def _shell(base_url: str, settings: "Settings") -> str:
-    lines = [f"export BITSCALE_BASE_URL={base_url}", f"export BITSCALE_API_KEY={settings.api_key}"]
-    for grid in _own_grids(settings):
-        lines.append(f"# grid {grid.id}  {grid.name}  (inputs: {', '.join(grid.labels)})")
-    return "\n".join(lines)
-
-
-def _facts(base_url: str, settings: "Settings") -> dict[str, Any]:
+def _facts(simulator: "RunningSimulator", world: "World") -> dict[str, dict[str, Any]]:
+    """What a client needs to know of each API."""
+    tell_of = {"bitscale": _bitscale, "8bitedge": _eightbitedge, "scale": _scale}
     return {
-        "base_url": base_url,
-        "api_key": settings.api_key,
+        api: {"base_url": simulator.base_url_of(api), **tell_of[api](world)} for api in world.apis
+    }
+
+
+def _as_json(facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """BitScale's facts stand at the top, those of the others under their names."""
+    return {**facts.get("bitscale", {}), **{k: v for k, v in facts.items() if k != "bitscale"}}
+
+
+def _bitscale(world: "World") -> dict[str, Any]:
+    grids = [grid for grid in world.bitscale.grids if not grid.foreign]
+    return {
+        "api_key": world.bitscale.api_key,
         "grids": [
-            {"id": grid.id, "name": grid.name, "inputs": list(grid.labels)}
-            for grid in _own_grids(settings)
+            {"id": grid.id, "name": grid.name, "inputs": list(grid.labels)} for grid in grids
         ],
     }
 
 
-def _own_grids(settings: "Settings") -> list[Any]:
-    return [grid for grid in settings.grids if not grid.foreign]
+def _eightbitedge(world: "World") -> dict[str, Any]:
+    from enricher.simulator.eightbitedge import Endpoint
+
+    settings = world.eightbitedge
+    return {
+        "token": settings.token,
+        "max_batch_size": settings.plan.value,
+        "endpoints": [{"name": one.value, "scope": one.scope} for one in Endpoint],
+    }
+
+
+def _scale(world: "World") -> dict[str, Any]:
+    from enricher.simulator.scale import own_workflows
+
+    settings = world.scale
+    return {
+        "api_key": settings.api_key,
+        "account_id": settings.account_id,
+        "workflows": [
+            {"id": flow.id, "name": flow.name, "variables": list(flow.defaults)}
+            for flow in own_workflows(settings)
+        ],
+    }
+
+
+VARIABLES = {
+    "bitscale": {"base_url": "BITSCALE_BASE_URL", "api_key": "BITSCALE_API_KEY"},
+    "8bitedge": {"base_url": "EIGHTBITEDGE_BASE_URL", "token": "EIGHTBITEDGE_TOKEN"},
+    "scale": {
+        "base_url": "SCALE_BASE_URL",
+        "api_key": "SCALE_API_KEY",
+        "account_id": "SCALE_ACCOUNT_ID",
+    },
+}
+"""The environment variables that the facts of an API go into."""
+
+
+def _shell(facts: dict[str, dict[str, Any]]) -> str:
+    lines: list[str] = []
+    for api, told in facts.items():
+        lines += [f"export {name}={told[fact]}" for fact, name in VARIABLES[api].items()]
+        lines += [
+            f"# grid {grid['id']}  {grid['name']}  (inputs: {', '.join(grid['inputs'])})"
+            for grid in told.get("grids", ())
+        ]
+        lines += [
+            f"# endpoint {one['name']}  (scope {one['scope']}, {told['max_batch_size']} items a"
+            " batch at most)"
+            for one in told.get("endpoints", ())
+        ]
+        lines += [
+            f"# workflow {flow['id']}  {flow['name']}  (variables: {', '.join(flow['variables'])})"
+            for flow in told.get("workflows", ())
+        ]
+    return "\n".join(lines)

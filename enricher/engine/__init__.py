@@ -17,6 +17,7 @@ from enricher.engine.exchange import Exchange, Tools
 from enricher.intake import Intake
 from enricher.model import Intended, Item, Mode, Recovered, Stop, StopCode, Withdrew
 from enricher.pace import Permit
+from enricher.providers.base import Hold
 from enricher.schedule import Estimate, Look, Run, Schedule, Submit
 
 __all__ = ["ANSWER_GRACE", "HOLD_GRACE", "Engine", "Tools"]
@@ -46,13 +47,14 @@ class Engine:
         self._schedule = Schedule(
             tools.gate.rate,
             tools.most_in_flight,
-            hold=tools.provider.hold,
-            holding=tools.mode is Mode.SYNC,
+            hold=tools.provider.hold if tools.provider.holds is Hold.SUBMIT else 0.0,
+            holding=tools.mode is Mode.SYNC and tools.provider.holds is Hold.SUBMIT,
         )
         self._intake = Intake(self._ring)
         self._exchange = Exchange(tools, self._schedule, self._intake, self.stop)
         self._preparing: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[None]] = set()
+        self._collections: set[asyncio.Task[None]] = set()
         self._probing = False
         self._bell = asyncio.Event()
         self._driver: asyncio.Task[None] | None = None
@@ -120,9 +122,13 @@ class Engine:
         self._schedule.recovered.append(run)
 
     async def _collect(self) -> None:
-        """Wait for answers and take back what was not sent; what gets no answer is in doubt."""
+        """Wait for answers and take back what was not sent; what gets no answer is in doubt.
+
+        Nobody waits for the ends of runs whose ids are known: a later invocation asks again.
+        """
         if self._preparing:
             await asyncio.wait(self._preparing)
+        await _ended(*self._collections)
         if self._requests:
             await asyncio.wait(self._requests, timeout=self._grace())
         await _ended(*self._requests)
@@ -148,6 +154,7 @@ class Engine:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._preparing.discard(task)
         self._requests.discard(task)
+        self._collections.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._failure = self._failure or error
@@ -169,7 +176,7 @@ class Engine:
                 await self._wait()
 
     def _is_over(self) -> bool:
-        left = self._intake.left or self._preparing or self._requests
+        left = self._intake.left or self._preparing or self._requests or self._collections
         return not left and not self._schedule.in_flight
 
     def _reason_to_stop(self) -> Stop | None:
@@ -253,7 +260,8 @@ class Engine:
                 self._schedule.sent(item.key, now)
                 self._requests.add(self._started(self._exchange.submit(item, now, permit)))
             case Look(run):
-                self._requests.add(self._started(self._exchange.look(run, now, permit)))
+                look = self._started(self._exchange.look(run, now, permit))
+                (self._collections if run.held else self._requests).add(look)
             case None:
                 permit.close()
 

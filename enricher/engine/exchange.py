@@ -28,7 +28,7 @@ from enricher.model import (
     Withdrew,
 )
 from enricher.pace import Backoff, Breaker, Permit, Permits
-from enricher.providers.base import Provider
+from enricher.providers.base import Hold, Provider
 from enricher.reactions import (
     Again,
     Reaction,
@@ -101,7 +101,8 @@ class Exchange:
         self._warned: set[str] = set()
 
     async def submit(self, item: Item, sent_at: float, permit: Permit) -> None:
-        hold = self._schedule.holding
+        holding = self._schedule.holding
+        hold = holding or self._collects()
         self._paid[item.key] = False
         try:
             reply = await self._tools.provider.submit(item.inputs, permit.sent, hold=hold)
@@ -121,18 +122,26 @@ class Exchange:
         reaction = after_submission(item.key, reply.verdict, self._tools.refusals)
         match reaction.event:
             case GotId(key, run_id):
-                began = sent_at if hold else now
+                began = sent_at if holding else now
                 run = Run(key, run_id, began, alive_at=now - began)
                 await self._journal.write(reaction.event)
-                self._schedule.accepted(run)
+                if reaction.stage:
+                    self._schedule.waited_for(run, reaction.stage)
+                else:
+                    self._schedule.accepted(run)
             case event:
-                if hold and isinstance(reply.verdict, Ends):
+                if holding and isinstance(reply.verdict, Ends):
                     self._schedule.held(now - sent_at)
                 self._close(event)
         if reaction.again:
             wait = self._wait_of(reaction.again, 1)
             self._intake.take_back(item, self._loop.time() + wait)
         self._heed(reaction)
+
+    def _collects(self) -> bool:
+        """Whether a look waits for the run's end: that exposes nothing, and saves requests."""
+        tools = self._tools
+        return tools.mode is not Mode.ASYNC and tools.provider.holds is Hold.COLLECT
 
     def _count(self, item: Item, reply: Reply) -> None:
         verdict = reply.verdict
@@ -147,8 +156,13 @@ class Exchange:
         self._counts.resubmitted_in_doubt += item.cause is Cause.IN_DOUBT
 
     async def look(self, run: Run, sent_at: float, permit: Permit) -> None:
-        reply = await self._tools.provider.look(run.run_id, permit.sent)
-        permit.close()
+        try:
+            reply = await self._tools.provider.look(run.run_id, permit.sent, stage=run.stage)
+        except asyncio.CancelledError:
+            self._counts.poll += permit.was_sent
+            raise
+        finally:
+            permit.close()
         self._learn("look", reply, sent_at)
         self._counts.poll += not isinstance(reply.verdict, NotSent)
         now = self._loop.time()
@@ -159,16 +173,36 @@ class Exchange:
             too_old=now - run.submitted_at > self._tools.run_timeout,
             last_look=run.stalled,
         )
-        if reaction.again:
-            run.faults += reaction.again is Again.AFTER_BACKOFF
-            self._schedule.look_again(run, now + self._wait_of(reaction.again, run.faults))
+        if reaction.stage:
+            self._schedule.ready(run, reaction.stage, now)
+        elif reaction.again:
+            self._look_again(run, reaction.again, now)
         else:
-            ended = isinstance(reply.verdict, Ends)
-            self._schedule.looked(run, ended=ended, on=reaction.event is None, now=now)
+            self._looked(run, ended=isinstance(reply.verdict, Ends), on=reaction.event is None)
             self._choose_mode()
         if reaction.event:
             self._close(reaction.event, again=run.stalled)
         self._heed(reaction)
+
+    def _look_again(self, run: Run, again: Again, now: float) -> None:
+        """After a fault, ask first how the run stands: a fetch alone might fail for ever."""
+        if again is Again.AFTER_BACKOFF:
+            run.faults += 1
+            run.stage, run.held = "", False
+        wait = self._wait_of(again, run.faults)
+        if run.stage:
+            self._schedule.look_first(run)
+        else:
+            self._schedule.look_again(run, now + wait)
+
+    def _looked(self, run: Run, *, ended: bool, on: bool) -> None:
+        """Tell the schedule, which learns of every end once."""
+        now = self._loop.time()
+        if ended and run.held:
+            self._schedule.held(now - run.submitted_at)
+        is_news = ended and not run.held and not run.ended
+        run.stage, run.held = "", False
+        self._schedule.looked(run, ended=is_news, on=on, now=now)
 
     def _choose_mode(self) -> None:
         schedule = self._schedule

@@ -4,6 +4,7 @@ A provider does one request a call and *returns* what the answer means, as a `Ve
 waits, repeats or paces. What follows from a verdict is the engine's business.
 """
 
+import enum
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,7 +27,8 @@ class Briefing:
 
     Attributes:
         account: the id of the account that pays; part of every content key. Empty if not told.
-        labels: the inputs that the target takes, whatever outputs are asked for.
+        labels: the inputs that the target takes, whatever outputs are asked for; empty if it
+            announces none, and the user's mapping names them.
         optional: those of them that the asked outputs do not need.
         outputs: the columns it gives back, in its own order; empty if it announces none.
         asked: the ids of the outputs to ask for, `None` for all.
@@ -49,12 +51,21 @@ class Briefing:
     revision: str = ""
 
 
+class Hold(enum.Enum):
+    """Which request can be held open until a run has ended."""
+
+    NONE = "none: runs are looked at until they end"
+    SUBMIT = "the submission: it is in doubt until it is answered"
+    COLLECT = "a look after the submission: the id is known, and nothing is exposed"
+
+
 class Provider(Protocol):
     """One target of one vendor, reached with one key."""
 
     name: str
+    holds: Hold
     hold: float
-    """Seconds for which a submission can be held open until its run has ended; 0 if it cannot."""
+    """Seconds for which that request can be held open; 0 if none can."""
 
     async def brief(self, ask: Ask) -> Briefing:
         """Learn everything that costs nothing, through `ask`.
@@ -74,11 +85,11 @@ class Provider(Protocol):
         """Ask for one paid run. Of all methods the only one that may cost money.
 
         Args:
-            hold: have the answer wait for the run's end, for `hold` seconds at most.
+            hold: have the request that can be held wait for the run's end.
         """
 
-    async def look(self, run_id: str, on_sent: OnSent) -> Reply:
-        """Ask how the run stands."""
+    async def look(self, run_id: str, on_sent: OnSent, *, stage: str = "") -> Reply:
+        """Ask how the run stands; with the `stage` of an earlier verdict, what that one asks."""
 
     async def probe(self, on_sent: OnSent) -> Reply:
         """Ask something cheap, to see whether the server is there."""

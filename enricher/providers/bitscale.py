@@ -13,12 +13,12 @@ from enricher.model import Credits, Inputs, Json, OnSent, unheard
 from enricher.providers.base import (
     Ask,
     Briefing,
+    Hold,
     message_of,
     parsed_error,
     text_in,
 )
 from enricher.providers.bitscale_facts import (
-    SAFE_ID,
     check_source,
     credits_of,
     labels_of,
@@ -30,6 +30,7 @@ from enricher.providers.bitscale_facts import (
     safe,
 )
 from enricher.providers.bitscale_line import DEADLINE, Line, refusal
+from enricher.providers.ids import SAFE_ID
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Answer, Transport
 from enricher.verdicts import (
@@ -70,6 +71,7 @@ class BitScale:
     """The provider `bitscale`."""
 
     name = NAME
+    holds = Hold.SUBMIT
     hold = HOLD
 
     def __init__(self, transport: Transport, key: ApiKey, target: Target) -> None:
@@ -147,7 +149,7 @@ class BitScale:
             "POST", path, _of_submission, on_sent, content=content, deadline=deadline
         )
 
-    async def look(self, run_id: str, on_sent: OnSent = unheard) -> Reply:
+    async def look(self, run_id: str, on_sent: OnSent = unheard, *, stage: str = "") -> Reply:
         """`GET /run/status/:id` (5.6). Built from our own base: a `poll_url` is never followed."""
         if not SAFE_ID.fullmatch(run_id):  # from a checkpoint that somebody else wrote
             return Reply(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +9,7 @@ from enricher.errors import ProviderRefused
 from enricher.harmless import printable
 from enricher.model import Credits, OutputColumn
 from enricher.providers.base import objects_in, text_in
-
-SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
-"""An id that may be part of an address; dots alone would lead to another one."""
+from enricher.providers.ids import SAFE_ID
 
 _RUNNABLE = frozenset({"enrichment", "formula", "merge"})
 

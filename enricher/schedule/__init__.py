@@ -66,6 +66,7 @@ class Schedule:
     to_come: float = math.inf
     submitting: bool = True
     recovered: deque[Run] = field(default_factory=deque)
+    _at_once: deque[Run] = field(default_factory=deque)
     prepared: deque[Item] = field(default_factory=deque)
     one_at_a_time: bool = False
     _looked_last: bool = False
@@ -148,6 +149,23 @@ class Schedule:
         self._looks.add(run)
         self._heed()
 
+    def waited_for(self, run: Run, stage: str) -> None:
+        """A submission was given an id: a look that is held until the run has ended comes next."""
+        run.stage, run.held = stage, True
+        self.look_first(run)
+
+    def look_first(self, run: Run) -> None:
+        """Look at the run before anything else."""
+        self._at_once.append(run)
+
+    def ready(self, run: Run, stage: str, now: float) -> None:
+        """The run has ended: a look of this stage fetches its result, before anything else."""
+        if not run.ended:  # else its result could not be fetched the last time
+            self._looks.ended(run.alive_at, now - run.submitted_at)
+        run.stage, run.held, run.ended = stage, False, True
+        self.look_first(run)
+        self._heed()
+
     def looked(self, run: Run, *, ended: bool, on: bool, now: float) -> None:
         """A look was answered: `ended` if the run has, `on` if it is to be looked at again."""
         run.faults = 0
@@ -171,8 +189,9 @@ class Schedule:
 
     def next(self, now: float) -> Submit | Look | None:
         """Take the next request to send, or `None` if none is due."""
-        if self.recovered:
-            return Look(self.recovered.popleft())
+        for first in (self._at_once, self.recovered):
+            if first:
+                return Look(first.popleft())
         if self.submits_next(now) and self._may_submit(now):
             self._looked_last = False
             return Submit(self.prepared.popleft())
@@ -184,11 +203,13 @@ class Schedule:
     def submits_next(self, at: float) -> bool:
         """Whether a submission would be sent at the time `at`, if one were prepared."""
         looks = self._looks.due_at() <= at and not self._is_near_the_end()
-        return not self.recovered and (not looks or self._is_turn_of_submissions())
+        first = self.recovered or self._at_once
+        return not first and (not looks or self._is_turn_of_submissions())
 
     def is_due(self, now: float) -> bool:
         """Whether `next(now)` would give a request."""
-        return bool(self.recovered) or self.due_at() <= now or self._may_submit(now)
+        first = bool(self.recovered or self._at_once)
+        return first or self.due_at() <= now or self._may_submit(now)
 
     def due_at(self) -> float:
         """When the next look is due; `math.inf` if there is none.

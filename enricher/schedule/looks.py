@@ -54,6 +54,9 @@ class Run:
         alive_at: the age at which it was last known to go on.
         not_before: when it may be looked at again after a fault.
         faults: looks in a row that brought no usable answer.
+        stage: what the next look asks, in the provider's word; empty for how the run stands.
+        held: the next look is held open until the run has ended.
+        ended: it has, and its result is still to be fetched.
     """
 
     key: bytes
@@ -64,6 +67,9 @@ class Run:
     not_before: float = 0.0
     faults: int = 0
     manner: Manner | None = None
+    stage: str = ""
+    held: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from http import HTTPStatus
+from typing import Protocol, TypeAlias
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
@@ -31,10 +32,23 @@ class Response:
 
 @dataclass(frozen=True)
 class Held:
-    """No answer yet: wait until then, and ask `Workspace.finish_held` for it."""
+    """No answer yet: wait until then, and ask `Rules.finish_held` for it."""
 
     request_id: str
     until: float
+
+
+class Rules(Protocol):
+    """One API. Times are seconds of one clock that never runs backwards."""
+
+    def handle(self, request: Request, now: float) -> Response | Held:
+        """Answer a request, or say until when it is held."""
+
+    def finish_held(self, request_id: str, now: float) -> Response:
+        """The answer to a held request."""
+
+    def trouble(self, status: HTTPStatus, now: float) -> Response:
+        """A 429, 500 or 503 in this API's own words, for a request that deserved better."""
 
 
 def json_text(value: Json) -> str:

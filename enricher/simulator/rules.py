@@ -83,6 +83,12 @@ class Workspace:
             return self._refusal(refusal, now)
         return self._success(body, now)
 
+    def trouble(self, status: HTTPStatus, now: float) -> Response:
+        """See `Rules.trouble`."""
+        limited = status is HTTPStatus.TOO_MANY_REQUESTS
+        code = ErrorCode.RATE_LIMIT_EXCEEDED if limited else ErrorCode.INTERNAL_ERROR
+        return self._refusal(Refused(code, self._limit_text, status=status), now)
+
     def _success(self, body: bodies.Body, now: float) -> Response:
         return json_response(HTTPStatus.OK, self._headers(now), body)
 

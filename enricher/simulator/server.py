@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from enricher.simulator.app import PREFIX, SimulatorApp
+from enricher.simulator import openapi
+from enricher.simulator.app import TRANSPORT, SimulatorApp, Stand
+from enricher.simulator.eightbitedge import BatchService
+from enricher.simulator.messages import Rules
 from enricher.simulator.rules import Workspace
+from enricher.simulator.scale import WorkflowService
 from enricher.simulator.settings import Settings
+from enricher.simulator.world import Api, World
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 75
@@ -20,23 +26,26 @@ _BACKLOG = 2048
 
 
 def serve(
-    settings: Settings,
+    world: World | Settings,
     port: int = 0,
-    on_ready: Callable[[str], None] = lambda base_url: None,
+    on_ready: Callable[["RunningSimulator"], None] = lambda simulator: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return.
 
-    Port 0 is any free port. `on_ready` gets the base URL once requests are answered. OSError means
-    that the port cannot be had.
+    Port 0 is any free port. `on_ready` is called once requests are answered. OSError means that
+    the port cannot be had.
     """
-    simulator = RunningSimulator(settings, port)
-    simulator.serve_here(lambda: on_ready(simulator.base_url))
+    simulator = RunningSimulator(world, port)
+    simulator.serve_here(lambda: on_ready(simulator))
 
 
 @contextlib.contextmanager
-def running_simulator(settings: Settings, port: int = 0) -> Iterator["RunningSimulator"]:
-    """The simulator in a thread of this process, for as long as the block lasts."""
-    simulator = RunningSimulator(settings, port)
+def running_simulator(world: World | Settings, port: int = 0) -> Iterator["RunningSimulator"]:
+    """The simulator in a thread of this process, for as long as the block lasts.
+
+    Settings of BitScale alone stand for a world of that API.
+    """
+    simulator = RunningSimulator(world, port)
     simulator.start()
     try:
         yield simulator
@@ -47,19 +56,37 @@ def running_simulator(settings: Settings, port: int = 0) -> Iterator["RunningSim
 class RunningSimulator:
     """A server that has its port from the start, and answers between `start` and `stop`.
 
+    All services are there to look at; those of the world's APIs are served.
+
     Args:
         workspace: one that outlived an earlier server of this port; else a fresh one is made.
     """
 
     def __init__(
-        self, settings: Settings, port: int = 0, workspace: Workspace | None = None
+        self, world: World | Settings, port: int = 0, workspace: Workspace | None = None
     ) -> None:
+        self.world = World(bitscale=world) if isinstance(world, Settings) else world
         self._socket = _listening_socket(port)
         self.port: int = self._socket.getsockname()[1]
-        self.base_url = f"http://{HOST}:{self.port}{PREFIX}"
-        self.workspace = workspace or Workspace(settings, self.base_url)
-        self._server = _Server(_config(SimulatorApp(self.workspace)))
+        self.base_url = self.base_url_of(Api.BITSCALE)
+        self.workspace = workspace or Workspace(self.world.bitscale, self.base_url)
+        self.batches = BatchService(self.world.eightbitedge)
+        self.workflows = WorkflowService(self.world.scale)
+        services: dict[Api, Rules] = {
+            Api.BITSCALE: self.workspace,
+            Api.EIGHTBITEDGE: self.batches,
+            Api.SCALE: self.workflows,
+        }
+        stands = [
+            Stand(api.prefix, services[api], openapi.document(api)) for api in self.world.apis
+        ]
+        self.app = SimulatorApp(stands, faults=self.world.faults)
+        self._server = _Server(_config(self.app))
         self._thread = threading.Thread(target=self.serve_here, name="simulator", daemon=True)
+
+    def base_url_of(self, api: Api) -> str:
+        """Where an API answers, if it is served."""
+        return f"http://{HOST}:{self.port}{api.prefix}"
 
     @property
     def api_key(self) -> str:
@@ -88,6 +115,14 @@ class RunningSimulator:
             self._server.on_started = on_started
         with self._socket:
             asyncio.run(self._server.serve(sockets=[self._socket]))
+
+
+class _Protocol(H11Protocol):
+    """Hands its connection to the application, which may have to break it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {TRANSPORT: transport}
 
 
 class _Server(uvicorn.Server):
@@ -136,7 +171,7 @@ def _config(app: SimulatorApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

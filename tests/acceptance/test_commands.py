@@ -96,6 +96,13 @@ WRONG = {
     ),
     "a port out of range": (["simulate", "--port", "70000"], "70000", "65535"),
     "a duration of words": (["simulate", "--duration", "long"], "bad duration 'long'", "uniform:"),
+    "a fault that is none": (
+        ["simulate", "--faults", "explode=0.1"],
+        "'explode' is no fault",
+        "  drop_after   processed; the connection breaks before the answer",
+    ),
+    "a fault without share": (["simulate", "--faults", "html"], "needs a share", "drop_after=0.02"),
+    "an API that is none": (["simulate", "--api", "acme"], "'acme' is not one of", "'8bitedge'"),
 }
 
 
@@ -134,11 +141,10 @@ def test_version_is_one_line(desk: Desk) -> None:
 # --- help -----------------------------------------------------------------------------------------
 
 LATER = (
-    *("--provider", "--endpoint", "--workflow"),
-    *("--yes",),
-    *("--log-format", "--no-progress", "--faults", "--api ", "--jobs", "enricher init"),
+    *("--endpoint", "--yes"),
+    *("--log-format", "--no-progress", "--jobs", "enricher init"),
     *("enricher report", "enricher mcp"),
-    *("8bitedge", ".xlsx", "job.toml"),
+    *(".xlsx", "job.toml"),
 )
 
 
@@ -197,6 +203,40 @@ def test_simulate_tells_programs_the_same_and_a_taken_port_is_an_error(desk: Des
     said = desk.do("simulate", "--port", port, exits=1)
     assert f"cannot listen on 127.0.0.1:{port}" in said.err
     assert "Choose another --port" in said.err
+
+
+def test_simulate_tells_the_facts_of_every_api_that_it_was_asked_for(desk: Desk) -> None:
+    apis = ("--api", "8bitedge", "--api", "scale", "--faults", "500=0")
+    life = desk.start("simulate", *apis)
+    assert life.process.stdout is not None
+    printed = "".join(life.process.stdout.readline() for _ in range(11))
+    for name in ("signals", "enrichment", "intelligence", "wf-company-profile"):
+        assert f" {name} " in printed
+    names = (
+        *("EIGHTBITEDGE_BASE_URL", "EIGHTBITEDGE_TOKEN"),
+        *("SCALE_BASE_URL", "SCALE_API_KEY", "SCALE_ACCOUNT_ID"),
+    )
+    show = "\n".join(f'printf "%s\\n" "${name}"' for name in names)
+    edge, token, gp, key, account = in_a_shell(desk, f"{printed}\n{show}").out.splitlines()
+    assert edge.endswith("/8bitedge/api/v1")
+    assert gp.endswith("/corp-api/compass/api")
+    batch = {"requests": [{"id": 1}]}
+    headers = {"Authorization": f"Bearer {token}"}
+    done = httpx2.post(f"{edge}/signals/batch", json=batch, headers=headers, timeout=30)
+    assert done.json()["meta"]["batch"]["succeeded"] == 1
+    headers = {"x-scale-api-key": key, "x-selected-account-id": account}
+    body = {"workflowId": "wf-company-profile"}
+    started = httpx2.post(f"{gp}/v1/workflow/run", json=body, headers=headers)
+    assert started.json()["sessionId"]
+    life.process.send_signal(signal.SIGINT)
+    life.end(exits=0)
+
+    told = desk.start("simulate", *apis, "--json")
+    assert told.process.stdout is not None
+    facts = json.loads(told.process.stdout.readline())
+    assert set(facts) == {"8bitedge", "scale"}
+    assert facts["8bitedge"]["max_batch_size"] == 100
+    assert facts["scale"]["workflows"][0]["id"] == "wf-company-profile"
 
 
 # --- pipes ---------------------------------------------------------------------------------------

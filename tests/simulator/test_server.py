@@ -116,7 +116,7 @@ def ask_until_a_run_is_held(simulator: RunningSimulator, http: httpx2.Client) ->
 SERVE = """
 from enricher.simulator import Settings
 from enricher.simulator.server import serve
-serve(Settings(), on_ready=lambda base_url: print(base_url, flush=True))
+serve(Settings(), on_ready=lambda simulator: print(simulator.base_url, flush=True))
 print("done")
 """
 

@@ -21,6 +21,7 @@ from enricher.model import (
     Stop,
 )
 from enricher.pace import Breaker, Gate
+from enricher.providers.base import Provider
 from enricher.providers.bitscale import BitScale, Target
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
@@ -53,6 +54,7 @@ class World:
     caps: Caps = field(default_factory=Caps)
     warnings: list[str] = field(default_factory=list)
     spent: Spent | None = None
+    base_url: str = BASE_URL
 
     def __post_init__(self) -> None:
         self.workspace = Workspace(self.settings, BASE_URL)
@@ -72,13 +74,11 @@ class World:
         store.begin("job", CONTEXT, None, options={}, mapping={}, output_columns=[])
         reader = Reader(self.checkpoint)
         journal = Committer(store.apply, inline(lambda: 0.005))
-        environ = {"BITSCALE_API_KEY": self.workspace.api_key}
-        transport = Transport(BASE_URL, network=self.network)
-        key = ApiKey("BITSCALE_API_KEY", self.key_file, environ)
+        transport = Transport(self.base_url, network=self.network)
         self.counts = RequestCounts()
         self.engine = Engine(
             Tools(
-                provider=BitScale(transport, key, Target(self.grid)),
+                provider=self.provider(transport),
                 gate=Gate(self.rate, follow=self.follow, warn=self.warnings.append),
                 breaker=Breaker(self.patience),
                 refusals=Refusals(answered=reader.pass_has_answers("job")),
@@ -102,6 +102,11 @@ class World:
                 await transport.aclose()
                 reader.close()
                 store.close()
+
+    def provider(self, transport: Transport) -> Provider:
+        environ = {"BITSCALE_API_KEY": self.workspace.api_key}
+        key = ApiKey("BITSCALE_API_KEY", self.key_file, environ)
+        return BitScale(transport, key, Target(self.grid))
 
     @property
     def used(self) -> float:

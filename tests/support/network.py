@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import h11
 import httpcore2
 
-from enricher.simulator import Held, Request, Response, Workspace
+from enricher.simulator import Held, Request, Response, Rules
 
 PREFIX = "/api/v1"
 BASE_URL = f"http://simulator{PREFIX}"
@@ -78,9 +78,15 @@ class SimulatedNetwork(httpcore2.AsyncNetworkBackend):
     """Every address leads to `workspace`; an answer takes `latency` seconds."""
 
     def __init__(
-        self, workspace: Workspace, *, latency: float = 0.05, script: Script = lambda _: None
+        self,
+        workspace: Rules,
+        *,
+        latency: float = 0.05,
+        script: Script = lambda _: None,
+        prefix: str = PREFIX,
     ) -> None:
         self.workspace = workspace
+        self.prefix = prefix
         self.latency = latency
         self.script = script
         self.refuse_connections = False
@@ -156,7 +162,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
             elif isinstance(event, h11.Data):
                 self._body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage) and self._head is not None:
-                request = _request(self._head, self._body)
+                request = _request(self._head, self._body, self._network.prefix)
                 self._network.begin(self._answer(request, self._network.take(request)))
 
     async def aclose(self) -> None:
@@ -211,11 +217,11 @@ class _Stream(httpcore2.AsyncNetworkStream):
         return b"".join(self._server.send(part) or b"" for part in parts)
 
 
-def _request(head: h11.Request, body: bytes) -> Request:
+def _request(head: h11.Request, body: bytes, prefix: str) -> Request:
     target = urlsplit(head.target.decode("ascii"))
     return Request(
         method=head.method.decode("ascii"),
-        path=target.path.removeprefix(PREFIX),
+        path=target.path.removeprefix(prefix),
         query=dict(parse_qsl(target.query)),
         headers={name.decode("ascii"): value.decode("ascii") for name, value in head.headers},
         body=body,
