@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -107,6 +108,10 @@ def parse_limit(value: object) -> Limit:
     raise ValueError(f"{str(value)!r} is not {LIMIT_FORM}")
 
 
+def _parse_seconds(value: object) -> object:
+    return parse_age(value) if isinstance(value, str) else value
+
+
 def _parse_url(value: object) -> str:
     url = str(value).rstrip("/")
     no_address = f"{str(value)!r} is no address such as https://api.bitscale.ai/api/v1"
@@ -144,6 +149,13 @@ def _parse_prefix(value: object) -> str:
     return prefix
 
 
+def _parse_variable(value: object) -> str:
+    """In capitals, as such names are: a key that was pasted here instead is not taken for one."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+        raise ValueError("must be the NAME of an environment variable, in capitals; never the key")
+    return value
+
+
 def _parse_text(text: str) -> str:
     """Bytes that are no UTF-8 come from the shell as lone surrogates, and could not be sent."""
     if well_formed(text) != text:
@@ -151,17 +163,24 @@ def _parse_text(text: str) -> str:
     return text
 
 
-Age = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Age = Annotated[
+    float,
+    Field(ge=0, allow_inf_nan=False),
+    BeforeValidator(_parse_seconds, json_schema_input_type=str | float),
+]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
 FailureLimit = Annotated[
-    Limit, BeforeValidator(parse_limit), PlainSerializer(lambda limit: str(limit))
+    Limit,
+    BeforeValidator(parse_limit, json_schema_input_type=str | int),
+    PlainSerializer(lambda limit: str(limit)),
 ]
 InFlight = Annotated[int | Literal["auto"], BeforeValidator(parse_in_flight)]
 Url = Annotated[str, BeforeValidator(_parse_url)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 Prefix = Annotated[str, BeforeValidator(_parse_prefix)]
 Text = Annotated[str, AfterValidator(_parse_text)]
+Variable = Annotated[str, BeforeValidator(_parse_variable, json_schema_input_type=str)]
 
 
 class Job(BaseModel):
@@ -182,6 +201,7 @@ class Job(BaseModel):
     grid: Text = Field(min_length=1)
     base_url: Url
     api_key_file: FilePath | None = None
+    api_key_env: Variable | None = None
     source_id: Text = ""
     output_columns: tuple[Text, ...] = ()
     maps: dict[Text, Text] = {}
@@ -217,7 +237,11 @@ class Job(BaseModel):
     @classmethod
     def _fed_once(cls, templates: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         if both := sorted(info.data.get("maps", {}).keys() & templates.keys()):
-            raise ValueError(f"fed twice, by a column and by a template: {', '.join(both)}")
+            label = both[0]
+            raise ValueError(
+                f"fed twice, by -m {label}=… and by --set {label}=…; drop one of them"
+                + (f" (so are {', '.join(both[1:])})" if both[1:] else "")
+            )
         return templates
 
     @property
@@ -248,22 +272,49 @@ class Job(BaseModel):
         return hashlib.blake2b(json.dumps(identity).encode(), digest_size=6).hexdigest()
 
 
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with one option; `field` is its name in the model."""
+
+    field: str
+    text: str
+    is_missing: bool = False
+
+    def __str__(self) -> str:
+        name = self.field
+        return f"{_OPTIONS.get(name) or '--' + name.replace('_', '-')}: {self.text}"
+
+
 def make_job(options: Mapping[str, Any]) -> Job:
     """Validate `options`; a value of `None` means not given.
 
     Raises:
         UsageError: lists every mistake with the option it stands in.
     """
+    return validated(Job, options)
+
+
+def validated(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
+    """`make_job` for any model of options."""
+    model, mistakes = checked(kind, options)
+    if model is None:
+        raise UsageError("\n".join(map(str, mistakes)), mend="See `enricher run --help`.")
+    return model
+
+
+def checked(kind: type[Kind], options: Mapping[str, Any]) -> tuple[Kind | None, list[Mistake]]:
+    """The validated model, or every mistake in it."""
     try:
-        return Job.model_validate(dict(options))
+        return kind.model_validate({k: v for k, v in options.items() if v is not None}), []
     except ValidationError as error:
-        mistakes = [_mistake(detail) for detail in error.errors(include_url=False)]
-        raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.") from None
+        return None, [_mistake(detail) for detail in error.errors(include_url=False)]
 
 
-def _mistake(detail: Any) -> str:
+def _mistake(detail: Any) -> Mistake:
     name = str(detail["loc"][0])
-    option = _OPTIONS.get(name) or f"--{name.replace('_', '-')}"
     if detail["type"] in ("missing", "string_too_short"):
-        return f"{option}: is required"
-    return f"{option}: " + str(detail["msg"]).removeprefix("Value error, ")
+        return Mistake(name, "is required", is_missing=True)
+    return Mistake(name, str(detail["msg"]).removeprefix("Value error, "))

@@ -22,10 +22,10 @@ PACKAGE = ROOT / "enricher"
 # --- the tables ------------------------------------------------------------------------------
 
 FLOORS: Sequence[set[str]] = (
-    {"errors", "model", "record", "verdicts", "cell", "column", "harmless"},
+    {"errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"},
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
-        *("providers", "tally", "distinct", "schedule", "intake", "stops"),
+        *("providers", "tally", "distinct", "schedule", "intake", "stops", "jobfile"),
     },
     {"engine", "feed", "preflight"},
     {"api"},
@@ -46,6 +46,7 @@ SAME_FLOOR = {
     ("cell", "model"): "a cell shows a JSON value, whose type is a word of the model",
     ("column", "cell"): "a column is many cells",
     ("column", "errors"): "a date without a text form is an input that cannot be read",
+    ("jobfile", "job"): "a job file says what a job may say: it is read by the model of the job",
     ("__main__", "cli"): "`python -m enricher` is the same door",
 }
 """The only imports between rooms of one floor, each with its reason."""
@@ -73,7 +74,7 @@ LIBRARIES = {
     "httpx2": ("providers.transport", "providers.connections"),
     "platformdirs": ("api",),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed"),
-    "pydantic": ("job",),
+    "pydantic": ("job", "jobfile"),
     "rich": ("cli",),
     "sqlite3": ("checkpoint",),
     "sqlite_utils": ("checkpoint",),
@@ -89,7 +90,7 @@ TYPE_ONLY = {("api", "polars"): "it hands tables from source to sink and may nam
 WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "time"}
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
-    **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column", "harmless"), DOING),
+    **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING),
     **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally", "stops"), DOING),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }

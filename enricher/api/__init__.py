@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher.api.hooks import Hooks
+from enricher.api.orders import Order, job_of, order_of
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of
 from enricher.api.running import run_job
@@ -53,18 +54,6 @@ __all__ = [
 
 EACH_TIME = frozenset({"max_runs", "stop_after", "in_doubt", "retry_failed", "refresh_after"})
 """Options that `resume` does not keep."""
-
-
-def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Job:
-    """Validate options; the base URL comes from them, the environment, or the provider's own.
-
-    Raises:
-        UsageError: lists every mistake.
-    """
-    base_url = (
-        options.get("base_url") or environ.get(bitscale.BASE_URL_VARIABLE) or bitscale.BASE_URL
-    )
-    return make_job({**options, "base_url": base_url})
 
 
 def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None) -> Plan:
