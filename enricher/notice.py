@@ -9,6 +9,9 @@ class EventName(enum.StrEnum):
     NOTE = "note"
     """Anything that a person should know; only the text tells what."""
     STARTED = "started"
+    """The input is read and counted; `-v` only, as are the two next ones."""
+    RUN_FAILED = "run_failed"
+    RUN_IN_DOUBT = "run_in_doubt"
     PROGRESS = "progress"
     RATE_LIMITED = "rate_limited"
     """The server refused a request for the rate (429)."""
@@ -28,26 +31,16 @@ class EventName(enum.StrEnum):
 
 
 class Notice(str):
-    """One line for a person, and the `event` that it tells of.
-
-    `rare` is false for what happens again and again: it is told with `-v` only.
-    """
+    """One line for a person, and the `event` that it tells of."""
 
     event: EventName
-    rare: bool
 
-    def __new__(cls, event: EventName, text: str, *, rare: bool = True) -> "Notice":
+    def __new__(cls, event: EventName, text: str) -> "Notice":
         notice = super().__new__(cls, text)
         notice.event = event
-        notice.rare = rare
         return notice
 
 
 def event_of(line: str) -> EventName:
     """What a line for a person tells of."""
     return line.event if isinstance(line, Notice) else EventName.NOTE
-
-
-def is_rare(line: str) -> bool:
-    """Whether it is told without `-v` too."""
-    return line.rare if isinstance(line, Notice) else True

@@ -90,7 +90,9 @@ TYPE_ONLY = {("api", "polars"): "it hands tables from source to sink and may nam
 WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "time"}
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
-    **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING),
+    **dict.fromkeys(
+        ("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING
+    ),
     **dict.fromkeys(("mapping", "plan", "schedule", "reactions", "tally", "stops"), DOING),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }
@@ -103,6 +105,7 @@ WALL_CLOCK = re.compile(
 WALL_CLOCK_ROOMS = {
     "api": "stamps for people, and the age of a run that another process submitted",
     "checkpoint": "stamps that another process will read",
+    "cli": "the stamp of a line of the log",
 }
 """It may jump; everywhere else the event loop's monotonic clock decides."""
 

@@ -10,45 +10,69 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
 from enricher.api.orders import Order, job_of, order_of
 from enricher.api.planning import Plan, plan_job
-from enricher.api.reading import Status, export_to, status_of
+from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.running import run_job
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
+from enricher.jobfile import Draft, LogFormat, Telling, schema, written
 from enricher.model import Stop, StopCode, Warn
+from enricher.notice import EventName, event_of
+from enricher.plan import ASK_ABOVE
 from enricher.providers import bitscale
 from enricher.report.evidence import evidence_lines
+from enricher.report.live import Line, Tone, describe, live_lines
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
 from enricher.report.text import doubt_lines, duration, second_charge_lines, summary_lines
 
 __all__ = [
+    "ASK_ABOVE",
+    "Discovery",
+    "Draft",
     "ErrorTold",
+    "EventName",
     "Hooks",
     "Job",
     "JobOutcome",
+    "Line",
+    "LogFormat",
+    "Order",
     "Plan",
     "Status",
     "Stop",
     "StopCode",
     "Summary",
+    "Telling",
+    "Tone",
+    "check_free",
+    "describe",
+    "discover",
     "doubt_lines",
     "duration",
+    "event_of",
     "evidence_lines",
     "export",
     "job_of",
+    "job_schema",
+    "live_lines",
+    "order_of",
     "parse_age",
     "parse_in_flight",
     "parse_limit",
     "parse_rate",
+    "path_within",
     "plan",
     "resume",
     "run",
     "second_charge_lines",
     "status",
+    "statuses",
     "summary_lines",
+    "write_job_file",
 ]
 
 
@@ -127,6 +151,40 @@ def status(checkpoint: Path, *, job_id: str | None = None) -> Status:
         CheckpointError: not a checkpoint, or no such job.
     """
     return status_of(checkpoint.absolute(), job_id)
+
+
+def statuses(checkpoint: Path) -> list[Summary]:
+    """Where every job of a checkpoint stands, the one used last first; safe while one runs.
+
+    Raises:
+        CheckpointError: not a checkpoint.
+    """
+    return statuses_of(checkpoint.absolute())
+
+
+def discover(
+    job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None
+) -> Discovery:
+    """What the target takes and what the input has; asks only what is free.
+
+    Raises:
+        EnricherError: as `run`, for what can be known before a submission; no `MappingError`.
+    """
+    return asyncio.run(discover_for(job, environ, warn))
+
+
+def write_job_file(path: Path, draft: Draft) -> None:
+    """Write a commented job file; replaces nothing.
+
+    Raises:
+        OutputError: `path` exists, or cannot be written.
+    """
+    write_new(path, written(draft))
+
+
+def job_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON Schema of a job file; `descriptions` are words for people, by option."""
+    return schema(descriptions)
 
 
 def export(

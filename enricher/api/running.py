@@ -15,8 +15,10 @@ from enricher.api.account import Account
 from enricher.api.feeder import Feeder
 from enricher.api.hooks import Hooks
 from enricher.api.outside import REAL, Moment, Outside
+from enricher.api.planning import check_consent
 from enricher.api.wiring import (
     Prepared,
+    check_replaceable,
     is_begun,
     is_ours,
     layout_of,
@@ -31,11 +33,12 @@ from enricher.api.wiring import (
 )
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.engine import Engine, Tools
-from enricher.errors import OutputError, ProviderRefused, ServerGone
+from enricher.errors import ProviderRefused, ServerGone
 from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import (
     Credits,
+    Event,
     Failed,
     Item,
     Journal,
@@ -47,7 +50,7 @@ from enricher.model import (
     StopCode,
 )
 from enricher.pace import Breaker
-from enricher.plan import CLOSED_DOUBT, Census
+from enricher.plan import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.preflight import asker
 from enricher.providers.base import Ask
 from enricher.reactions import Refusals
@@ -83,32 +86,16 @@ async def run_job(
         known = is_begun(job.checkpoint)
         if known:
             held.enter_context(hold(job.checkpoint))
-        _check_replaceable(job, known)
+        check_replaceable(job, known)
         async with prepared(job, table, environ, hooks.warn, outside.network) as ready:
             feeder = held.enter_context(Feeder())
             census = None
             if not known:
                 census = await feeder.run(ready.flow.census, feeder.checked(nothing_known))
+                check_consent(ready, census, hooks.consent)
                 held.enter_context(hold(job.checkpoint))
             with Invocation(ready, hooks, job_id, started, feeder, outside) as invocation:
                 return await invocation.run(census)
-
-
-def _check_replaceable(job: Job, known: bool) -> None:
-    existing = [path for path in (job.output, job.partial) if path.exists()]
-    if job.overwrite or not existing:
-        return
-    ours: set[str] = set()
-    if known:
-        with Reader(job.checkpoint) as reader:
-            ours = {str(path) for path in existing if is_ours(reader, path)}
-    for path in existing:
-        if str(path) not in ours:
-            raise OutputError(
-                f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
-                mend="Name another output with -o, or replace this one with --overwrite.",
-                code="output_exists",
-            )
 
 
 class Invocation:
@@ -166,7 +153,10 @@ class Invocation:
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
         await self._save(self._account.now())  # a large input takes its time to count
-        census = await self._census(census)
+        counted = census
+        census = await self._census(counted)
+        if counted is None:
+            check_consent(self._ready, census, self._hooks.consent, self._reader)
         self._remark(census)
         recovered = self._recovered()
         self._account.begin(census, [run.key for run in recovered if run.stalled])
@@ -221,13 +211,17 @@ class Invocation:
             "wanted": wanted_again(self._flow.wanted),
         }
         stored = self._reader.census(self._id)
-        if stored and stored["seen"] == seen:
+        if stored and stored["seen"] == seen and not self._asks_about(stored["census"]):
             return Census(**stored["census"])
         if census is None or seen["wanted"]:
             census = await self._feeder.run(self._flow.census, self._lookup())
         found = {"seen": seen, "census": asdict(census)}
         await self._stored(self._store.save_census, self._id, found)
         return census
+
+    def _asks_about(self, census: Mapping[str, Any]) -> bool:
+        """Whether a person will be asked, who must hear what is still to be bought."""
+        return self._hooks.consent is not None and census["new_runs"] > ASK_ABOVE
 
     def _recovered(self) -> list[Recovered]:
         now = self._outside.clock()
@@ -244,7 +238,7 @@ class Invocation:
     # --- the work ----------------------------------------------------------------------------
 
     async def _work(self, recovered: Sequence[Recovered], *, doubts: bool = False) -> Stop | None:
-        journal = Committer(self._store.apply, in_thread(self._writer), self._account.tally.hear)
+        journal = Committer(self._store.apply, in_thread(self._writer), self._heard)
         answered = self._reader.pass_has_answers(self._id)
         self._account.engine = Engine(
             Tools(
@@ -288,7 +282,12 @@ class Invocation:
             closed.update(fed.closed)
             yield fed.items
 
+    def _heard(self, event: Event) -> None:
+        if detail := self._account.hear(event):
+            self._hooks.detail(detail)
+
     def _keep_spent(self, spent: Spent) -> None:
+        self._account.used = spent.used
         self._saving.append(asyncio.ensure_future(self._stored(self._store.save_spent, spent)))
 
     async def _tick(self) -> None:
@@ -299,7 +298,7 @@ class Invocation:
             await asyncio.sleep(SNAPSHOT_INTERVAL)
 
     async def _save(self, summary: Summary) -> None:
-        await self._stored(self._store.save_summary, self._number, summary.to_json())
+        await self._stored(self._store.save_summary, self._number, summary.to_stored())
 
     async def _stored(self, write: Callable[..., None], *args: Any) -> None:
         """Write in the checkpoint's thread: one connection must not be used by two at once."""
@@ -319,13 +318,12 @@ class Invocation:
             if kept := self._account.written["kept_old"]:
                 self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
         self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
-        if stop is None or stop.code not in _NOBODY_ANSWERS:
-            await self._gather_evidence()
         exit_code = self._code_of(stop) if stop else self._account.exit_code()
         if stop is None:
             await self._stored(self._store.finish_pass)
-            await self._save(self._account.ended(stop, exit_code))
-            await self._ask_balance()
+        await self._save(self._account.ended(stop, exit_code))
+        if stop is None or not (refused or stop.code in _NOBODY_ANSWERS):
+            await self._gather_evidence(await self._ask_balance())
         summary = self._account.ended(stop, exit_code)
         await self._save(summary)
         self._hooks.progress(summary)
@@ -335,7 +333,10 @@ class Invocation:
         """What is left after the job is good to know, and nothing more hangs on it."""
         with suppress(ProviderRefused, ServerGone):
             balance = await self._ready.provider.balance(self._ask())
-            self._account.credits_after = balance.remaining if balance else None
+            if balance is not None:
+                self._account.credits_after = balance.remaining
+                self._stops.purse.read(balance.used)
+                await self._stored(self._store.save_spent, self._stops.purse.spent)
             return balance
         return None
 
@@ -343,14 +344,12 @@ class Invocation:
         ready = self._ready
         return asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
 
-    async def _gather_evidence(self) -> None:
+    async def _gather_evidence(self, balance: Credits | None) -> None:
         """How the account and the target changed, for the person who decides about the doubts."""
         this_pass = self._store.this_pass
         acknowledged, doubts = self._reader.attempts_of(this_pass.id)
         if not doubts:
             return
-        if (balance := await self._ask_balance()) is not None:
-            self._stops.purse.read(balance.used)
         rows = None
         with suppress(ProviderRefused, ServerGone):
             rows = await self._ready.provider.rows(self._ask())

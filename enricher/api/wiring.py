@@ -103,6 +103,24 @@ def is_ours(reader: Reader, path: Path) -> bool:
     return reader.wrote(str(path)) or was_exported(reader.path, path)
 
 
+def check_replaceable(job: Job, known: bool) -> None:
+    """Raise `OutputError` if the output exists and is not ours; `known`: there is a checkpoint."""
+    existing = [path for path in (job.output, job.partial) if path.exists()]
+    if job.overwrite or not existing:
+        return
+    ours: set[str] = set()
+    if known:
+        with Reader(job.checkpoint) as reader:
+            ours = {str(path) for path in existing if is_ours(reader, path)}
+    for path in existing:
+        if str(path) not in ours:
+            raise OutputError(
+                f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
+                mend="Name another output with -o, or replace this one with --overwrite.",
+                code="output_exists",
+            )
+
+
 def nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
     """The lookup of a checkpoint that is not there yet."""
     return {}
@@ -118,6 +136,36 @@ def check_output(output: Path, input_path: Path) -> None:
     sink.check_writable(output)
 
 
+@dataclass(frozen=True, slots=True)
+class Briefed:
+    """A target after everything that can be asked for free."""
+
+    briefing: Briefing
+    provider: Provider
+    gate: pace.Gate
+    counts: RequestCounts
+
+
+@asynccontextmanager
+async def briefed(
+    job: Job, environ: Mapping[str, str], warn: Warn, network: NetworkBackend | None = None
+) -> AsyncIterator[Briefed]:
+    """Ask everything that is free; close the connections at the end.
+
+    Raises:
+        KeyProblem, ProviderRefused, ServerGone: see `errors`.
+    """
+    key = ApiKey(job.api_key_env or bitscale.KEY_VARIABLE, job.api_key_file, environ)
+    target = bitscale.Target(job.grid, job.source_id, job.output_columns)
+    counts = RequestCounts()
+    gate = _gate(job, warn)
+    connections = max(MOST_IN_FLIGHT, most_in_flight(job))
+    async with Transport(job.base_url, connections=connections, network=network) as transport:
+        provider = bitscale.BitScale(transport, key, target)
+        ask = asker(gate, job.max_outage, counts, warn, job.base_url)
+        yield Briefed(await provider.brief(ask), provider, gate, counts)
+
+
 @asynccontextmanager
 async def prepared(
     job: Job,
@@ -131,15 +179,8 @@ async def prepared(
     Raises:
         KeyProblem, ProviderRefused, ServerGone, MappingError: see `errors`.
     """
-    key = ApiKey(bitscale.KEY_VARIABLE, job.api_key_file, environ)
-    target = bitscale.Target(job.grid, job.source_id, job.output_columns)
-    counts = RequestCounts()
-    gate = _gate(job, warn)
-    connections = max(MOST_IN_FLIGHT, most_in_flight(job))
-    async with Transport(job.base_url, connections=connections, network=network) as transport:
-        provider = bitscale.BitScale(transport, key, target)
-        ask = asker(gate, job.max_outage, counts, warn, job.base_url)
-        briefing = await provider.brief(ask)
+    async with briefed(job, environ, warn, network) as told:
+        briefing, provider, gate, counts = told.briefing, told.provider, told.gate, told.counts
         _check_credits(job, briefing)
         mapping = resolve(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional

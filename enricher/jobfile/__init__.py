@@ -114,7 +114,7 @@ def read_job_file(path: Path) -> JobFile:
         line, column, cause = syntax_error(error, text)
         raise JobFileError(
             f"{path}:{line}:{column}: this is no TOML: {printable(cause)}.",
-            mend="Texts stand in quotes, and each key in a line of its own: grid = \"a1b2\".",
+            mend='Texts stand in quotes, and each key in a line of its own: grid = "a1b2".',
         ) from None
     file = JobFile(path, _lines=places(text))
     for key_path, value in _statements(file, data):
@@ -128,14 +128,15 @@ def _text_of(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise JobFileError(f"{path} is too large for a job file: more than {LARGEST} bytes.")
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise JobFileError(
             f"The job file {path} cannot be read: {error.strerror}.",
             mend="Write one with `enricher init leads.csv --grid ID`.",
         ) from None
+    if len(content) > LARGEST:
+        raise JobFileError(f"{path} is too large for a job file: more than {LARGEST} bytes.")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise JobFileError(

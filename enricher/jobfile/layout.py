@@ -47,7 +47,8 @@ class Key:
     @property
     def adapter(self) -> TypeAdapter[Any]:
         """Checks one value as the model does."""
-        return TypeAdapter(Annotated[self.info.annotation, *self.info.metadata])
+        annotated: Any = Annotated[self.info.annotation, *self.info.metadata]
+        return TypeAdapter(annotated)
 
 
 @cache
