@@ -12,7 +12,7 @@ from typing import Any
 
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
-from enricher.api.orders import Order, job_of, order_of
+from enricher.api.orders import Order, job_of, order_of, telling_of
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.running import run_job
@@ -31,6 +31,7 @@ from enricher.report.text import doubt_lines, duration, second_charge_lines, sum
 
 __all__ = [
     "ASK_ABOVE",
+    "KEY_VARIABLE",
     "Discovery",
     "Draft",
     "ErrorTold",
@@ -72,33 +73,50 @@ __all__ = [
     "status",
     "statuses",
     "summary_lines",
+    "telling_of",
     "write_job_file",
 ]
 
+
+KEY_VARIABLE = bitscale.KEY_VARIABLE
+"""The environment variable that holds the API key unless a job file names another."""
 
 EACH_TIME = frozenset({"max_runs", "stop_after", "in_doubt", "retry_failed", "refresh_after"})
 """Options that `resume` does not keep."""
 
 
-def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None) -> Plan:
+def plan(
+    job: Job,
+    *,
+    job_id: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    warn: Warn = lambda _: None,
+) -> Plan:
     """Say what `run` would do. Submits and writes nothing.
 
     Raises:
         EnricherError: as `run`, for what can be known before a submission.
     """
-    return asyncio.run(plan_job(job, environ, warn))
+    return asyncio.run(plan_job(job, environ, warn, job_id or job.id))
 
 
 def run(
-    job: Job, *, environ: Mapping[str, str] = os.environ, hooks: Hooks | None = None
+    job: Job,
+    *,
+    job_id: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    hooks: Hooks | None = None,
 ) -> Summary:
     """Enrich a file, or go on where an earlier call was stopped.
+
+    Args:
+        job_id: the job's id, where another input stands in for its own; see `Order`.
 
     Raises:
         CannotGoOn: the input, mapping, key, target, output or checkpoint is not fit; nothing lost.
         TryLater: the checkpoint is in use, or the server does not answer.
     """
-    return asyncio.run(run_job(job, environ, hooks or Hooks(), job.id))
+    return asyncio.run(run_job(job, environ, hooks or Hooks(), job_id or job.id))
 
 
 def resume(

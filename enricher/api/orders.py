@@ -72,10 +72,20 @@ def order_of(
             f"INPUT {source} and --input {moved_input} name two inputs.",
             mend="--input stands in for the input of a job file; name one of them only.",
         )
-    telling, rest = _parted(given)
-    heed(told := validated(Telling, telling))
+    told, rest = telling_of(given)
+    heed(told)
     job = job_of({"grid": "", **rest, "input": source}, environ)
     return Order(job, job.id, told)
+
+
+def telling_of(options: Mapping[str, Any]) -> tuple[Telling, dict[str, Any]]:
+    """How a job is to be told, and the options that are left.
+
+    Raises:
+        UsageError: lists every mistake.
+    """
+    telling, rest = _parted(options)
+    return validated(Telling, telling), rest
 
 
 def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

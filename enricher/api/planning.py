@@ -83,7 +83,7 @@ def _learnt(reader: Reader, job: Job) -> float:
     return requests_per_run(job.mode, summary["runs"]["submitted"], sent)
 
 
-async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
+async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn, job_id: str) -> Plan:
     """See `api.plan`."""
     table = open_input(job)
     async with prepared(job, table, environ, warn) as ready:
@@ -91,7 +91,7 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
             if not is_begun(job.checkpoint):
                 return plan_of(ready, census_of(ready, nothing_known, Pass(0, time.time())))
             reader = held.enter_context(Reader(job.checkpoint))
-            this_pass = reader.open_pass(job.id) or Pass(0, time.time())
+            this_pass = reader.open_pass(job_id) or Pass(0, time.time())
             return plan_of(ready, census_of(ready, reader.records, this_pass), reader)
 
 

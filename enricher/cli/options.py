@@ -1,87 +1,40 @@
-"""The options that several commands share, and help in groups: the everyday ones first."""
+"""The options that several commands share."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+from enricher.cli.grouping import (
+    AGAIN,
+    MONEY,
+    PACE,
+    ROWS,
+    TELLING,
+    WHAT,
+    GroupedCommand,
+    Pair,
+    Parsed,
+    option,
+    together,
+)
+
+__all__ = [
+    "AGAIN",
+    "MONEY",
+    "PACE",
+    "ROWS",
+    "TELLING",
+    "WHAT",
+    "GroupedCommand",
+    "Pair",
+    "Parsed",
+    "option",
+    "together",
+]
 
 PATH = click.Path(path_type=Path, readable=False)
 """Nothing is looked at while the command line is parsed: what a file is like is no wrong usage."""
-
-
-class Pair(click.ParamType[Any]):
-    """`LABEL=…`: the text before the first `=`, and the one after it."""
-
-    name = "pair"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        label, separator, text = str(value).partition("=")
-        if not separator or not label:
-            self.fail(f"{value!r} is not of the form LABEL=…", param, ctx)
-        return label, text
-
-
-class Parsed(click.ParamType[Any]):
-    """A value whose form is known to `enricher.job`, which is imported only when one is given."""
-
-    def __init__(self, name: str, parser: str) -> None:
-        self.name = name
-        self._parser = parser
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        from enricher import api
-
-        try:
-            return getattr(api, self._parser)(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Grouped(click.Option):
-    """An option that stands under a heading of its own in `--help`."""
-
-    def __init__(self, *args: Any, group: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.group = group
-
-
-class GroupedCommand(click.Command):
-    """Shows its options under their headings, in the order in which they first appear."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                heading = getattr(param, "group", "") or "Options"
-                groups.setdefault(heading, []).append(record)
-        general = groups.pop("Options", [])
-        for heading, records in [*groups.items(), ("Options", general)]:
-            with formatter.section(heading):
-                formatter.write_dl(records, col_max=34)
-
-
-WHAT, ROWS = "What and where", "Rows and mapping"
-PACE, MONEY = "Pace", "Money and stops"
-AGAIN, TELLING = "Again and again", "Telling"
-
-
-def option(*names: str, group: str, **settings: Any) -> Callable[[Command], Command]:
-    return click.option(*names, cls=Grouped, group=group, **settings)
-
-
-def together(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
-    """One decorator of several, in the order in which `--help` shows them."""
-
-    def decorate(command: Command) -> Command:
-        for add in reversed(options):
-            command = add(command)
-        return command
-
-    return decorate
 
 
 GRID = option("--grid", metavar="ID", group=WHAT, help="The BitScale grid to run. Required.")
@@ -190,6 +143,13 @@ EACH_TIME = (
         help="Send at most N submissions in this invocation; exact.",
     ),
     option(
+        "--yes",
+        is_flag=True,
+        default=None,
+        group=MONEY,
+        help="Do not ask; on a terminal, more than 1,000 new runs are shown and asked about first.",
+    ),
+    option(
         "--stop-after",
         type=Parsed("age", "parse_age"),
         metavar="AGE",
@@ -226,6 +186,7 @@ JSON = option(
     "--json",
     "as_json",
     is_flag=True,
+    default=None,
     group=TELLING,
     help="One JSON object, the only thing on standard output.",
 )
@@ -236,6 +197,41 @@ SUMMARY_FILE = option(
     group=TELLING,
     help="Write the same object to a file, whatever the outcome.",
 )
+TELLING_OPTIONS = (
+    JSON,
+    SUMMARY_FILE,
+    option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        group=TELLING,
+        help="json: one object a line on standard error, with a stable `event`. Default: text.",
+    ),
+    option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        default=None,
+        group=TELLING,
+        help="Say nothing but errors, and what is left to do.",
+    ),
+    option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        default=None,
+        group=TELLING,
+        help="Say every failure as it happens, with the time.",
+    ),
+    option(
+        "--no-progress",
+        is_flag=True,
+        default=None,
+        group=TELLING,
+        help="No progress: by default a picture on a terminal, else a line every 30 s.",
+    ),
+)
+"""How a job is told; all go to `enricher.api` with the job's own options."""
+
 JOB_ID = option(
     "--job",
     "job_id",
@@ -248,7 +244,7 @@ MOVED_INPUT = option(
     type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Stands in for an input that moved.",
+    help="Stands in for an input that moved; with a job file, for the one that it names.",
 )
 
 JOB_OPTIONS = together(
@@ -315,8 +311,9 @@ JOB_OPTIONS = together(
             metavar="PATH",
             group=AGAIN,
             help="Checkpoint file; may be shared by many jobs and nights. Default:"
-            " <output>.checkpoint.db.",
+            " <job file stem>.checkpoint.db beside a job file, else <output>.checkpoint.db.",
         ),
+        *TELLING_OPTIONS,
     ]
 )
 
@@ -334,5 +331,4 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise click.UsageError(f"{flag} feeds {', '.join(twice)} more than once.")
         options[name] = dict(pairs)
-    options["grid"] = options.get("grid") or ""
     return options

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from enricher.cli.options import JOB_OPTIONS, JSON, PATH, SUMMARY_FILE, GroupedCommand, job_options
+from enricher.cli.options import JOB_OPTIONS, MOVED_INPUT, PATH, GroupedCommand
+from enricher.cli.ordering import order_of
 from enricher.cli.work import work
 
 
@@ -14,20 +15,24 @@ from enricher.cli.work import work
     cls=GroupedCommand,
     short_help="Enrich a file; the same command again goes on where it stopped.",
 )
-@click.argument("input", type=PATH)
+@click.argument("source", type=PATH, metavar="INPUT")
 @JOB_OPTIONS
-@JSON
-@SUMMARY_FILE
-def command(as_json: bool, summary_file: Path | None, **given: Any) -> int:
-    """Enrich INPUT, a .csv or .parquet file; the same command again goes on where it stopped.
+@MOVED_INPUT
+def command(source: Path, input: Path | None, **given: Any) -> int:
+    """Enrich INPUT, a .csv, .parquet or job file; the same command again goes on where it stopped.
 
     \b
     enricher run leads.csv --grid ID
     enricher run leads.csv --grid ID -m company_name="Company Name" -o out.csv
     enricher run leads.csv --grid ID --set website="https://{Domain}" --rate 20
+    enricher run leads.job.toml
+    enricher run leads.job.toml --input today.csv --max-runs 100 --yes --json
     """
-    options = job_options(given)
+    order = order_of(source, given, input)
     from enricher import api
 
-    job = api.job_of(options)
-    return work(lambda hooks: api.run(job, hooks=hooks), as_json=as_json, summary_file=summary_file)
+    return work(
+        lambda hooks: api.run(order.job, job_id=order.id, hooks=hooks),
+        as_json=order.telling.as_json,
+        summary_file=order.telling.summary_file,
+    )
