@@ -10,6 +10,9 @@ from enricher.report.summary import Live
 SPAN = 30.0
 """Seconds that are looked back."""
 
+LEAST = 0.9
+"""Seconds after which a pace can be told."""
+
 
 class Pulse:
     """Hears every event that is on disk, and is asked for the picture of a moment."""
@@ -49,11 +52,13 @@ class Pulse:
             self._beats.popleft()
         began, ended, sent = self._beats[0]
         seconds = now - began
-        limited = math.isfinite(rate)
+        limited, tells = math.isfinite(rate), seconds >= LEAST
         return Live(
-            runs_per_second=round((self._ended - ended) / seconds, 2) if seconds else None,
+            runs_per_second=round((self._ended - ended) / seconds, 2)
+            if tells and self._ended
+            else None,
             rate=rate if limited else None,
-            use=round((requests - sent) / seconds / rate, 3) if seconds and limited else None,
+            use=round((requests - sent) / seconds / rate, 3) if tells and limited else None,
             credits=credits,
             errors=dict(self._errors),
         )

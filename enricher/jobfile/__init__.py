@@ -183,16 +183,18 @@ def _checked(key: Key, value: Any, folder: Path) -> Any:
         ValueError: it is not of the key's type or form.
     """
     try:
+        text = json.dumps(value)
+    except TypeError:  # a date or time of TOML
+        raise ValueError(f"must not be a date or time; put {value} in quotes") from None
+    try:
         if key.field in ("input", "output") or "Path" in str(key.info.annotation):
             if not isinstance(value, str):
                 raise ValueError(f"must be a path in quotes, not {_shown(value)}")
             return key.adapter.validate_python(_relative_to(folder, value))
         # As JSON: there a strict model takes a text for a word of an enum, and a list for a tuple.
-        return key.adapter.validate_json(json.dumps(value), strict=True)
+        return key.adapter.validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_worded(error, key)) from None
-    except TypeError:  # a date or time of TOML
-        raise ValueError(f"must not be a date or time; put {value} in quotes") from None
 
 
 def _worded(error: ValidationError, key: Key) -> str:

@@ -47,8 +47,9 @@ class Key:
     @property
     def adapter(self) -> TypeAdapter[Any]:
         """Checks one value as the model does."""
-        annotated: Any = Annotated[self.info.annotation, *self.info.metadata]
-        return TypeAdapter(annotated)
+        kind: Any = self.info.annotation
+        more = self.info.metadata
+        return TypeAdapter(Annotated[kind, *more] if more else kind)
 
 
 @cache

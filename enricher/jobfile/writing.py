@@ -42,12 +42,12 @@ _COMMON = (
 def written(draft: Draft) -> str:
     """The text of the file."""
     lines = [
-        "# A job of enricher. Try it:   enricher plan THIS_FILE",
-        "#                Enrich:   enricher run THIS_FILE",
+        "# A job of enricher.  Look:  enricher plan THIS_FILE",
+        "#                   Enrich:  enricher run THIS_FILE",
         "# Paths are relative to this file. Every key: `enricher schema`, `enricher run --help`.",
         "",
         f"input = {_text(draft.input)}",
-        f'# output = "…"{" " * 14}# default: the input\'s name with .enriched, beside it',
+        f'# output = "…"{" " * 18}# default: the input\'s name with .enriched, beside it',
         "",
         "[provider]",
         *_provider(draft),
@@ -58,7 +58,7 @@ def written(draft: Draft) -> str:
         *_inputs(draft),
         "",
         "[options]",
-        *(f"# {name} = {value}".ljust(29) + f"# {words}" for name, value, words in _COMMON),
+        *(f"# {name} = {value}".ljust(33) + f"# {words}" for name, value, words in _COMMON),
     ]
     return "\n".join(lines) + "\n"
 
