@@ -156,7 +156,7 @@ def test_a_syntax_error_has_line_and_column(folder: Path, text, place) -> None:
 def test_what_is_not_utf8_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes('input = "x"\n# café\n'.encode("latin-1"))
-    with pytest.raises(JobFileError, match="x.toml:2: this is not UTF-8"):
+    with pytest.raises(JobFileError, match=r"x\.toml:2: this is not UTF-8"):
         read_job_file(path)
 
 

@@ -28,7 +28,8 @@ class Pulse:
         match event:
             case Failed(_, code, message) | Stalled(_, code, message):
                 self._count(code or "RUN_FAILED")
-                return Notice(EventName.RUN_FAILED, f"a run failed: {code}: {message}")
+                words = f"{code}: {message}" if message else code
+                return Notice(EventName.RUN_FAILED, f"a run failed: {words}")
             case Doubted(_, reason):
                 self._count("IN_DOUBT")
                 return Notice(EventName.RUN_IN_DOUBT, f"a submission is in doubt: {reason}")

@@ -49,6 +49,7 @@ from enricher.model import (
     Stop,
     StopCode,
 )
+from enricher.notice import EventName, Notice
 from enricher.pace import Breaker
 from enricher.plan import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.preflight import asker
@@ -182,6 +183,8 @@ class Invocation:
 
     def _remark(self, census: Census) -> None:
         """Say what a person should know before money is spent, or about what was read."""
+        words = f"{census.total:,} rows, {census.new_runs:,} new runs to submit"
+        self._hooks.detail(Notice(EventName.STARTED, words))
         if census.blank_lines:
             self._hooks.warn(f"{census.blank_lines} blank lines of the input are passed over")
         if census.bought_before:

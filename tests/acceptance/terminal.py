@@ -67,7 +67,8 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """What was drawn, frame after frame, without colours and movements."""
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown).replace("\r", "\n").split("\n")
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown)
+        return [line for line in re.split(r"[\r\n]+", text) if line]
 
     def _read(self) -> str:
         try:

@@ -67,7 +67,7 @@ def test_mistakes_cost_nothing_and_are_told_to_programs_too(desk: Desk) -> None:
     job_file(desk, JOB.replace("rate =", "rte =").replace("[inputs]", "api_key = 'x'\n[inputs]"))
     said = desk.do("run", "leads.job.toml", exits=1)
     assert said.err.startswith("Error: leads.job.toml has 2 mistakes:")
-    assert "leads.job.toml:8: options.rte: unknown key (did you mean `rate`?)" in said.err
+    assert "leads.job.toml:9: options.rte: unknown key (did you mean `rate`?)" in said.err
     assert said.json["error"]["code"] == "job_file_error"
     assert json.loads((desk.folder / "summary.json").read_text()) == said.json
     assert desk.requests == 0
