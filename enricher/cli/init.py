@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from enricher.cli.options import BASE_URL, GRID, KEY_FILE, PATH, WHAT, GroupedCommand, option
-from enricher.cli.telling import people, say, warn
+from enricher.cli.telling import say, warn
 from enricher.cli.voice import voice
+from enricher.cli.work import answered
 from enricher.errors import MappingError
 from enricher.harmless import printable
 
@@ -99,7 +100,7 @@ def _ask(found: "Discovery", choices: Choices, label: str, problem: str) -> None
         say(f"  {number:>2}  {printable(column)}")
     say("A number or a column's name; =TEXT for a template such as =https://{Domain}, or the same")
     say("text for all rows; nothing to decide later.")
-    while answer := _answer(label):
+    while answer := answered(f"{printable(label)}: "):
         maps, templates = _choice(found, label, answer)
         try:
             found.check(label, maps, templates)
@@ -110,15 +111,6 @@ def _ask(found: "Discovery", choices: Choices, label: str, problem: str) -> None
             choices.templates.update(templates)
             return
     choices.unsure[label] = problem
-
-
-def _answer(label: str) -> str:
-    import sys
-
-    stream = people()
-    stream.write(f"{printable(label)}: ")
-    stream.flush()
-    return sys.stdin.readline().strip()
 
 
 def _choice(found: "Discovery", label: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -56,6 +56,16 @@ def test_more_than_a_thousand_runs_are_asked_about_and_no_means_no(desk: Desk) -
     assert (desk.bought, desk.files()) == ([], ["leads.csv"])
 
 
+@pytest.mark.parametrize(("typed", "code"), [("\x03", 130), ("\x04", 1)], ids=["Ctrl-C", "Ctrl-D"])
+def test_the_question_can_be_left(desk: Desk, typed, code) -> None:
+    desk.write("leads.csv", MANY)
+    with Terminal(desk, *RUN, "--rate", "unlimited") as terminal:
+        terminal.until("[y/N]")
+        terminal.type(typed)
+        assert terminal.end() == code
+    assert (desk.bought, desk.files()) == ([], ["leads.csv"])
+
+
 def test_yes_goes_on_and_what_is_left_is_asked_about_anew(desk: Desk) -> None:
     desk.write("leads.csv", [*MANY, *(f"D{n},d{n}.com" for n in range(10))])
     with Terminal(desk, *RUN, "--rate", "unlimited", "--max-runs", "1005") as terminal:
