@@ -4,6 +4,7 @@ EnricherError                 a message for a person, and its mend
 ├── UsageError                exit 2: the command line alone shows that it is wrong
 ├── CannotGoOn                exit 1: nothing was lost, a person mends it and repeats
 │   ├── InputError            the input cannot be read as a table
+│   ├── JobFileError          the job file is no TOML, or says what no job can be
 │   ├── MappingError          the grid's labels and the input's columns do not fit
 │   ├── SelectionError        which rows are meant cannot be told
 │   ├── OutputError           the output may not or cannot be written
@@ -53,6 +54,10 @@ class CannotGoOn(EnricherError):
 
 class InputError(CannotGoOn):
     """The input cannot be read as a table; names the file and, where it can, the line."""
+
+
+class JobFileError(CannotGoOn):
+    """The job file cannot be read, or has mistakes; names the file and the lines."""
 
 
 class MappingError(CannotGoOn):

@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -109,6 +110,10 @@ def parse_limit(value: object) -> Limit:
     raise ValueError(f"{str(value)!r} is not {LIMIT_FORM}")
 
 
+def _parse_seconds(value: object) -> object:
+    return parse_age(value) if isinstance(value, str) else value
+
+
 def parse_url(value: object) -> str:
     """A base URL: an address without a secret in it, that carries a key safely.
 
@@ -151,6 +156,13 @@ def _parse_prefix(value: object) -> str:
     return prefix
 
 
+def _parse_variable(value: object) -> str:
+    """In capitals, as such names are: a key that was pasted here instead is not taken for one."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+        raise ValueError("must be the NAME of an environment variable, in capitals; never the key")
+    return value
+
+
 def _parse_text(text: str) -> str:
     """Bytes that are no UTF-8 come from the shell as lone surrogates, and could not be sent."""
     if well_formed(text) != text:
@@ -179,12 +191,18 @@ def _parse_delimiter(value: object) -> str:
     return text
 
 
-Age = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Age = Annotated[
+    float,
+    Field(ge=0, allow_inf_nan=False),
+    BeforeValidator(_parse_seconds, json_schema_input_type=str | float),
+]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
 Offset = Annotated[int, Field(ge=0)]
 FailureLimit = Annotated[
-    Limit, BeforeValidator(parse_limit), PlainSerializer(lambda limit: str(limit))
+    Limit,
+    BeforeValidator(parse_limit, json_schema_input_type=str | int),
+    PlainSerializer(lambda limit: str(limit)),
 ]
 InFlight = Annotated[int | Literal["auto"], BeforeValidator(parse_in_flight)]
 Url = Annotated[str, BeforeValidator(parse_url)]
@@ -194,6 +212,7 @@ Encoding = Annotated[str, BeforeValidator(_parse_encoding)]
 Delimiter = Annotated[str, BeforeValidator(_parse_delimiter)]
 Prefix = Annotated[str, BeforeValidator(_parse_prefix)]
 Text = Annotated[str, AfterValidator(_parse_text)]
+Variable = Annotated[str, BeforeValidator(_parse_variable, json_schema_input_type=str)]
 
 
 class Job(BaseModel):
@@ -220,6 +239,7 @@ class Job(BaseModel):
     target: Text = Field(min_length=1)
     base_url: Url
     api_key_file: FilePath | None = None
+    api_key_env: Variable | None = None
     source_id: Text = ""
     output_columns: tuple[Text, ...] = ()
     maps: dict[Text, Text] = {}
@@ -271,7 +291,11 @@ class Job(BaseModel):
     @classmethod
     def _fed_once(cls, templates: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         if both := sorted(info.data.get("maps", {}).keys() & templates.keys()):
-            raise ValueError(f"fed twice, by a column and by a template: {', '.join(both)}")
+            label = both[0]
+            raise ValueError(
+                f"fed twice, by -m {label}=… and by --set {label}=…; drop one of them"
+                + (f" (so are {', '.join(both[1:])})" if both[1:] else "")
+            )
         return templates
 
     @field_validator("seed")
@@ -354,6 +378,32 @@ def _checkpoint_beside(output: Path, values: Mapping[str, Any]) -> Path:
     return folder / f"{digest}.checkpoint.db"
 
 
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with one option.
+
+    Attributes:
+        field: its name in the model.
+        option: the name that the user knows it by.
+    """
+
+    field: str
+    option: str
+    text: str
+    is_missing: bool = False
+
+    def __str__(self) -> str:
+        return f"{flag_of(self.option)}: {self.text}"
+
+
+def flag_of(option: str) -> str:
+    """How an option is written on the command line."""
+    return _OPTIONS.get(option) or f"--{option.replace('_', '-')}"
+
+
 def make_job(options: Mapping[str, Any], target_option: str = "target") -> Job:
     """Validate `options`; a value of `None` means not given.
 
@@ -363,24 +413,33 @@ def make_job(options: Mapping[str, Any], target_option: str = "target") -> Job:
     Raises:
         UsageError: lists every mistake with the option it stands in.
     """
+    return validated(Job, options, target_option)
+
+
+def validated(kind: type[Kind], options: Mapping[str, Any], target_option: str = "target") -> Kind:
+    """`make_job` for any model of options."""
+    model, mistakes = checked(kind, options, target_option)
+    if model is None:
+        raise UsageError("\n".join(map(str, mistakes)), mend="See `enricher run --help`.")
+    return model
+
+
+def checked(
+    kind: type[Kind], options: Mapping[str, Any], target_option: str = "target"
+) -> tuple[Kind | None, list[Mistake]]:
+    """The validated model, or every mistake in it."""
     try:
-        return Job.model_validate(dict(options))
+        return kind.model_validate({k: v for k, v in options.items() if v is not None}), []
     except ValidationError as error:
-        flags = {"target": flag_of(target_option)}
-        mistakes = [_mistake(detail, flags) for detail in error.errors(include_url=False)]
-        raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.") from None
+        return None, [_mistake(detail, target_option) for detail in error.errors(include_url=False)]
 
 
-def flag_of(option: str) -> str:
-    """How an option is written on the command line."""
-    return _OPTIONS.get(option) or f"--{option.replace('_', '-')}"
-
-
-def _mistake(detail: Any, flags: Mapping[str, str]) -> str:
+def _mistake(detail: Any, target_option: str) -> Mistake:
     name = str(detail["loc"][0])
-    option = flags.get(name) or flag_of(name)
+    option = target_option if name == "target" else name
     if detail["type"] == "missing" and name == "output":
-        return "--output: is required where the input is no single file (-o out.csv, or -o -)"
+        needed = "is required where the input is no single file (-o out.csv, or -o -)"
+        return Mistake(name, option, needed, is_missing=True)
     if detail["type"] in ("missing", "string_too_short"):
-        return f"{option}: is required"
-    return f"{option}: " + str(detail["msg"]).removeprefix("Value error, ")
+        return Mistake(name, option, "is required", is_missing=True)
+    return Mistake(name, option, str(detail["msg"]).removeprefix("Value error, "))

@@ -143,6 +143,18 @@ def resolve(
     return InputMapping(tuple(feeds), tuple(columns))
 
 
+def matched(labels: Sequence[str], columns: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Each label with the one column of its name, and the others with why there is none."""
+    found: dict[str, str] = {}
+    unsure: dict[str, str] = {}
+    for label in labels:
+        try:
+            found[label] = columns[_feed(label, columns, {}, {}).columns[0]]
+        except _Unfit as unfit:
+            unsure[label] = "; ".join(unfit.args)
+    return found, unsure
+
+
 class _Unfit(Exception):
     """One label cannot be fed; each argument becomes a line of a `MappingError`."""
 

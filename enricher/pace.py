@@ -20,6 +20,7 @@ from tenacity import (
 )
 
 from enricher.model import OnSent, Warn
+from enricher.notice import EventName, Notice
 from enricher.verdicts import Faults, RateSignal, Refused, Reply
 
 DEFAULT_RATE = 5.0
@@ -39,6 +40,9 @@ NO_LIMIT = 100_000.0
 
 _BATCH_ABOVE = 25.0
 """Requests a second; timers fire about a millisecond late, which one by one costs rate."""
+
+_TELL_LIMITED_EVERY = 60.0
+"""Seconds between two words to a person about refusals for the rate."""
 
 _LOG = 5.0
 """Seconds for which sends are remembered: a 429 may come that long after its request."""
@@ -98,6 +102,7 @@ class Gate:
         self._paused_until = self._given_at = 0.0
         self._warned_of: set[float] = set()
         self._warned_of_nonsense = False
+        self._told_limited_at = -math.inf
         self._sends = deque[float]()
         self._unsent: set[GatePermit] = set()
         self._changed = asyncio.Event()
@@ -168,7 +173,16 @@ class Gate:
             self._widen(now, sent_at)
         if signal.limited or signal.retry_after is not None:
             wait = signal.retry_after
-            self.pause(now + (LONGEST_PAUSE_WITHOUT_WORD if wait is None else wait))
+            wait = LONGEST_PAUSE_WITHOUT_WORD if wait is None else wait
+            self.pause(now + wait)
+            if signal.limited:
+                self._tell_limited(now, wait)
+
+    def _tell_limited(self, now: float, wait: float) -> None:
+        if now - self._told_limited_at >= _TELL_LIMITED_EVERY:
+            self._told_limited_at = now
+            text = f"the server refused a request for the rate (429): pausing for {wait:.3g} s"
+            self._warn(Notice(EventName.RATE_LIMITED, text))
 
     def pause(self, until: float) -> None:
         """Let nothing leave before `until`; pauses never add up."""
@@ -183,7 +197,8 @@ class Gate:
         if not self._follow and limit < self._asked and limit not in self._warned_of:
             self._warned_of.add(limit)
             asked = "unlimited" if math.isinf(self._asked) else f"{self._asked:g}"
-            self._warn(f"the server allows {limit:g} requests/s: going at that, not {asked}")
+            text = f"the server allows {limit:g} requests/s: going at that, not {asked}"
+            self._warn(Notice(EventName.RATE_CHANGED, text))
         self._set_rate(rate)
         self._wake()
 

@@ -184,6 +184,10 @@ def _error(record: Record | None) -> str:
     return f"{code}: {record.message}" if record.message else code
 
 
+ASK_ABOVE = 1000
+"""New runs above which a person is asked first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Census:
     """What one complete reading of the input found.

@@ -6,6 +6,7 @@ from typing import Any
 from enricher.errors import ProviderRefused, ServerGone
 from enricher.harmless import printable
 from enricher.model import OnSent, RequestCounts, Warn
+from enricher.notice import EventName, Notice
 from enricher.pace import Permits, patiently
 from enricher.providers.base import Ask
 from enricher.verdicts import (
@@ -31,7 +32,9 @@ def asker(
         reason = _reason(reply)
         if reason and reason not in told:
             told.add(reason)
-            warn(f"{address} does not answer ({reason}); trying for {_spoken(patience)}")
+            trying = f"trying for {_spoken(patience)}"
+            told_of = EventName.SERVER_UNREACHABLE
+            warn(Notice(told_of, f"{address} does not answer ({reason}); {trying}"))
 
     async def ask(request: Callable[[OnSent], Awaitable[Reply]]) -> Mapping[str, Any]:
         async def counted(on_sent: OnSent) -> Reply:

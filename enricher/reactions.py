@@ -17,6 +17,7 @@ from enricher.model import (
     StopCode,
     Withdrew,
 )
+from enricher.notice import EventName, Notice
 from enricher.verdicts import (
     Accepted,
     Done,
@@ -179,7 +180,10 @@ def said_to_everyone(verdict: SaidToEveryone) -> Reaction:
             return Reaction(stop=Stop(StopCode.REFUSED, f"{words} ({mend})" if mend else words))
         case KeyRejected(_, renewed=True):
             return Reaction(
-                note="the key was refused; the key file holds another one, going on with it"
+                note=Notice(
+                    EventName.KEY_RELOADED,
+                    "the key was refused; the key file holds another one, going on with it",
+                )
             )
         case KeyRejected(message):
             return Reaction(stop=Stop(StopCode.KEY_REVOKED, f"INVALID_API_KEY: {message}"))

@@ -22,10 +22,13 @@ PACKAGE = ROOT / "enricher"
 # --- the tables ------------------------------------------------------------------------------
 
 FLOORS: Sequence[set[str]] = (
-    {"errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"},
+    {
+        *("errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"),
+        "notice",
+    },
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
-        *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection"),
+        *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection", "jobfile"),
     },
     {"engine", "feed", "preflight"},
     {"api"},
@@ -46,6 +49,7 @@ SAME_FLOOR = {
     ("cell", "model"): "a cell shows a JSON value, whose type is a word of the model",
     ("column", "cell"): "a column is many cells",
     ("column", "errors"): "a date without a text form is an input that cannot be read",
+    ("jobfile", "job"): "a job file says what a job may say: it is read by the model of the job",
     ("__main__", "cli"): "`python -m enricher` is the same door",
 }
 """The only imports between rooms of one floor, each with its reason."""
@@ -76,7 +80,7 @@ LIBRARIES = {
     "keyring": ("providers.system_keyring",),
     "platformdirs": ("api", "job"),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
-    "pydantic": ("job",),
+    "pydantic": ("job", "jobfile"),
     "rich": ("cli",),
     "sqlite3": ("checkpoint",),
     "sqlite_utils": ("checkpoint",),
@@ -92,7 +96,9 @@ TYPE_ONLY = {("api", "polars"): "it hands tables from source to sink and may nam
 WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "time"}
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
-    **dict.fromkeys(("errors", "model", "record", "verdicts", "cell", "column", "harmless"), DOING),
+    **dict.fromkeys(
+        ("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING
+    ),
     **dict.fromkeys(
         ("mapping", "plan", "schedule", "reactions", "tally", "stops", "selection"), DOING
     ),
@@ -107,6 +113,7 @@ WALL_CLOCK = re.compile(
 WALL_CLOCK_ROOMS = {
     "api": "stamps for people, and the age of a run that another process submitted",
     "checkpoint": "stamps that another process will read",
+    "cli": "the stamp of a line of the log",
 }
 """It may jump; everywhere else the event loop's monotonic clock decides."""
 

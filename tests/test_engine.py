@@ -160,7 +160,8 @@ def test_rate_headers_that_make_no_sense_are_told_once_and_the_job_goes_on(tmp_p
     assert [record.state for record in world.records(rows)] == [State.COMPLETED] * 5
     assert world.warnings == [
         "the server's rate headers cannot be followed: X-RateLimit-Limit 'banana' is ignored;"
-        " Retry-After 'soon' is taken as 1 s"
+        " Retry-After 'soon' is taken as 1 s",
+        "the server refused a request for the rate (429): pausing for 1 s",
     ]
 
 

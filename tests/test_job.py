@@ -298,7 +298,7 @@ def test_all_mistakes_are_listed_at_once_with_the_option_they_stand_in():
         "--target: is required",
         "--base-url: 'http://example.com' would carry the key unencrypted; use https://",
         "--output-column: Input should be a valid string",
-        "--set: fed twice, by a column and by a template: b",
+        "--set: fed twice, by -m b=… and by --set b=…; drop one of them",
         "--rate: 'fast' is not a number of requests per second from 0.001 to 100000, `auto` or"
         " `unlimited`",
         "--run-timeout: Input should be greater than or equal to 0",

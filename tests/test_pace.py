@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from enricher.notice import EventName, event_of
 from enricher.pace import LEAST_MARGIN, MARGIN_STEP, MOST_MARGIN, Backoff, Breaker, Gate, patiently
 from enricher.verdicts import (
     Facts,
@@ -351,6 +352,20 @@ def test_a_fixed_rate_is_lowered_by_the_servers_limit_never_raised_and_told_once
     rates, warnings = warned(50, [100, 5, 5, None, 100, 5, 50, 5])
     assert rates == [50, 5, 5, 5, 50, 5, 50, 5]
     assert warnings == ["the server allows 5 requests/s: going at that, not 50"]
+
+
+def test_refusals_for_the_rate_are_told_once_a_minute():
+    warnings: list[str] = []
+
+    async def work():
+        gate = Gate(5, warn=warnings.append)
+        for wait in (0, 1, 58, 2):
+            await asyncio.sleep(wait)
+            gate.observe(RateSignal(limited=True, retry_after=3.0), now())
+
+    virtual.run(work())
+    assert warnings == ["the server refused a request for the rate (429): pausing for 3 s"] * 2
+    assert {event_of(line) for line in warnings} == {EventName.RATE_LIMITED}
 
 
 def test_a_gate_that_follows_has_nothing_to_warn_of():

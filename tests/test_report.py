@@ -9,6 +9,7 @@ from enricher.report.summary import (
     CreditTotals,
     ErrorTold,
     JobOutcome,
+    Live,
     RequestTotals,
     RowTotals,
     RunTotals,
@@ -116,10 +117,24 @@ def test_a_summary_in_lines():
         "  time        2 min 5 s",
         "  output      /data/leads.enriched.csv",
         "  checkpoint  /data/leads.enriched.csv.checkpoint.db",
+        "Send the failed again with:  enricher resume /data/leads.enriched.csv.checkpoint.db"
+        " --retry-failed\n"
         "See the doubts with:  enricher status /data/leads.enriched.csv.checkpoint.db\n"
         "Send them again with:  enricher resume /data/leads.enriched.csv.checkpoint.db"
         " --in-doubt retry",
     ]
+
+
+def test_a_cap_of_credits_that_is_kept_must_be_raised():
+    capped = dataclasses.replace(FULL, outcome=JobOutcome.STOPPED, reason_code="max_credits")
+    assert summary_lines(capped)[-1].endswith("checkpoint.db --max-credits N")
+
+
+def test_what_is_stored_for_watchers_is_not_in_the_object():
+    live = Live(2.5, 5.0, 0.9, 100.0, {"RUN_FAILED": 2})
+    watched = dataclasses.replace(FULL, outcome=JobOutcome.RUNNING, live=live)
+    assert Summary.from_json(json.loads(json.dumps(watched.to_stored()))) == watched
+    assert "live" not in watched.to_json()
 
 
 def test_a_stopped_job_says_why_and_how_to_go_on():

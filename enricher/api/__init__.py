@@ -12,87 +12,83 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
 from enricher.api.inputs import make_state_folder, standard_input_copied
+from enricher.api.orders import Order, job_of, order_of, telling_of
 from enricher.api.planning import Plan, plan_job
-from enricher.api.reading import Status, export_to, status_of
+from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.running import run_job
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.formats import STANDARD
-from enricher.job import Job, flag_of, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
+from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
+from enricher.jobfile import Draft, LogFormat, Telling, schema, written
 from enricher.model import Stop, StopCode, Warn
+from enricher.notice import EventName, event_of
+from enricher.plan import ASK_ABOVE
 from enricher.providers import registry
 from enricher.report.evidence import evidence_lines
+from enricher.report.live import Line, Tone, describe, live_lines
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
 from enricher.report.text import doubt_lines, duration, second_charge_lines, summary_lines
 
 __all__ = [
+    "ASK_ABOVE",
+    "KEY_VARIABLE",
+    "Discovery",
+    "Draft",
     "ErrorTold",
+    "EventName",
     "Hooks",
     "Job",
     "JobOutcome",
+    "Line",
+    "LogFormat",
+    "Order",
     "Plan",
     "Status",
     "Stop",
     "StopCode",
     "Summary",
+    "Telling",
+    "Tone",
+    "check_free",
     "check_standard_output",
+    "describe",
+    "discover",
     "doubt_lines",
     "duration",
+    "event_of",
     "evidence_lines",
     "export",
     "job_of",
+    "job_schema",
+    "live_lines",
+    "order_of",
     "parse_age",
     "parse_in_flight",
     "parse_limit",
     "parse_rate",
+    "path_within",
     "plan",
     "resume",
     "run",
     "second_charge_lines",
     "status",
+    "statuses",
     "summary_lines",
+    "telling_of",
+    "write_job_file",
 ]
 
 
-ALL_TARGETS = frozenset(vendor.target_option for vendor in registry.vendors().values())
-"""Options that name what to run; each provider has its own."""
+KEY_VARIABLE = registry.find(registry.DEFAULT).key_variable
+"""The environment variable that holds the API key unless a job file names another."""
 
 EACH_TIME = frozenset({"max_runs", "stop_after", "in_doubt", "retry_failed", "refresh_after"})
 """Options that `resume` does not keep."""
-
-
-def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Job:
-    """Validate options; the base URL comes from them, the environment, or the provider's own.
-
-    Raises:
-        UsageError: lists every mistake.
-        CannotGoOn: no such provider is installed.
-    """
-    vendor = registry.find(options.get("provider") or registry.DEFAULT)
-    _check_options(vendor, options)
-    base_url = options.get("base_url") or environ.get(vendor.base_url_variable) or vendor.base_url
-    given = {name: value for name, value in options.items() if name not in ALL_TARGETS}
-    named = {
-        "provider": vendor.name,
-        "target": options.get(vendor.target_option) or "",
-        "base_url": base_url or None,
-    }
-    return make_job({**given, **named}, vendor.target_option)
-
-
-def _check_options(vendor: registry.Vendor, options: Mapping[str, Any]) -> None:
-    """An option of another provider would be ignored in silence: it is a mistake."""
-    foreign = registry.foreign_options(vendor)
-    mistakes = [
-        f"{flag_of(option)}: is an option of the provider {other}, not of {vendor.name}"
-        for option, other in foreign.items()
-        if options.get(option)
-    ]
-    if mistakes:
-        raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.")
 
 
 def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None) -> Plan:
@@ -191,6 +187,40 @@ def status(checkpoint: Path, *, job_id: str | None = None) -> Status:
         CheckpointError: not a checkpoint, or no such job.
     """
     return status_of(checkpoint.absolute(), job_id)
+
+
+def statuses(checkpoint: Path) -> list[Summary]:
+    """Where every job of a checkpoint stands, the one used last first; safe while one runs.
+
+    Raises:
+        CheckpointError: not a checkpoint.
+    """
+    return statuses_of(checkpoint.absolute())
+
+
+def discover(
+    job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None
+) -> Discovery:
+    """What the target takes and what the input has; asks only what is free.
+
+    Raises:
+        EnricherError: as `run`, for what can be known before a submission; no `MappingError`.
+    """
+    return asyncio.run(discover_for(job, environ, warn))
+
+
+def write_job_file(path: Path, draft: Draft) -> None:
+    """Write a commented job file; replaces nothing.
+
+    Raises:
+        OutputError: `path` exists, or cannot be written.
+    """
+    write_new(path, written(draft))
+
+
+def job_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON Schema of a job file; `descriptions` are words for people, by option."""
+    return schema(descriptions)
 
 
 def export(

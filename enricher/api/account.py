@@ -1,17 +1,21 @@
 """What one invocation can tell of itself, at any moment: counts, time, and what is left."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from enricher.api.outside import Moment, Outside
+from enricher.api.pulse import Pulse
 from enricher.api.wiring import Prepared
 from enricher.api.writing import RowsWritten
 from enricher.engine import Engine
-from enricher.model import RowStatus, Stop
+from enricher.model import Event, RowStatus, Stop
+from enricher.notice import Notice
 from enricher.plan import SHARE_OF_LIMIT, Census, estimate, requests_per_run
 from enricher.report.summary import (
     CreditTotals,
     ErrorTold,
     JobOutcome,
+    Live,
     RequestTotals,
     RowTotals,
     RunTotals,
@@ -27,6 +31,7 @@ class Account:
     Attributes:
         tally: rows by status, while they stream by.
         written: rows by status in the output, once it is written; they are the last word.
+        used: credits that the account has used, when it was last read.
         in_flight: runs that go on without us, once the work is over.
         since_last: what became of the input since the last time, for people.
         credits_after: the balance after the job, if it could be asked for.
@@ -39,6 +44,8 @@ class Account:
         self._outside = outside
         self._new_runs = 0
         self.tally = RowTally(0)
+        self._pulse = Pulse()
+        self.used: float | None = None
         self.engine: Engine | None = None
         self.written: RowsWritten | None = None
         self.since_last = ""
@@ -54,6 +61,11 @@ class Account:
         """The rows are fed once more."""
         self.tally = RowTally(self.tally.total, paid=self.tally.paid)
 
+    def hear(self, event: Event) -> Notice | None:
+        """Take note of an event that is on disk; see `Pulse.hear`."""
+        self.tally.hear(event)
+        return self._pulse.hear(event)
+
     def exit_code(self) -> int:
         """The code of a finished job."""
         return self.written.exit_code(self._ready.job.allow_failures) if self.written else 0
@@ -61,7 +73,19 @@ class Account:
     def now(self) -> Summary:
         """The summary of a job that goes on."""
         in_flight = self.engine.in_flight if self.engine else 0
-        return self._summary(JobOutcome.RUNNING, in_flight=in_flight, eta_seconds=self._eta())
+        summary = self._summary(JobOutcome.RUNNING, in_flight=in_flight, eta_seconds=self._eta())
+        return replace(summary, live=self._live())
+
+    def _live(self) -> Live:
+        now, ready = self._outside.now().steady, self._ready
+        return self._pulse.live(now, ready.counts.total, ready.gate.rate, self._remaining())
+
+    def _remaining(self) -> float | None:
+        """The balance by what was read last; a fall of what was used is a new period, and vague."""
+        credits = self._ready.briefing.credits
+        if credits is None or self.used is None or self.used < credits.used:
+            return credits.remaining if credits else None
+        return credits.remaining - (self.used - credits.used)
 
     def ended(self, stop: Stop | None, exit_code: int) -> Summary:
         """The summary of a job that has ended, or was stopped."""

@@ -1,18 +1,27 @@
 """`plan`: what a run would do; asks only what is free, writes nothing."""
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
 from enricher.api.remarks import earlier, remarks_on, remarks_on_reading, seen_of, since_last
-from enricher.api.wiring import is_begun, nothing_known, open_input, prepared, wanted_by
+from enricher.api.wiring import (
+    Prepared,
+    is_begun,
+    nothing_known,
+    open_input,
+    prepared,
+    wanted_by,
+)
 from enricher.checkpoint import Pass, Reader
+from enricher.errors import CannotGoOn
 from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import Credits, Mode, Warn
-from enricher.plan import Census, Estimate, estimate, requests_per_run
+from enricher.plan import ASK_ABOVE, Census, Estimate, estimate, requests_per_run
 from enricher.providers.base import Hold
 
 
@@ -23,17 +32,24 @@ class Plan:
     Attributes:
         samples: for each label the text of the first rows that would be sent.
         rate: requests a second.
+        cost: credits of a run, as earlier runs of this target cost; `None` while unknown.
     """
 
     census: Census
     estimate: Estimate
     rate: float
     credits: Credits | None
+    cost: float | None
     title: str
     mapping: Mapping[str, Mapping[str, str]]
     samples: Mapping[str, tuple[str, ...]]
     remarks: tuple[str, ...]
     since_last: str = ""
+
+    @property
+    def credits_needed(self) -> float | None:
+        """Credits that the new runs will cost, by the cost of earlier ones."""
+        return None if self.cost is None else round(self.cost * self.census.new_runs, 2)
 
     def to_json(self) -> dict[str, Any]:
         """The object of `plan --json`."""
@@ -51,7 +67,7 @@ class Plan:
             "seconds": self.estimate.seconds,
             "credits": {
                 "before": self.credits.remaining if self.credits else None,
-                "estimate": None,
+                "estimate": self.credits_needed,
             },
             "mapping": {label: dict(fed) for label, fed in self.mapping.items()},
         }
@@ -75,34 +91,62 @@ async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
     table = open_input(job)
     async with prepared(job, table, environ, warn) as ready:
         with ExitStack() as held:
-            lookup: Lookup = nothing_known
-            this_pass = Pass(0, time.time())
-            before = None
-            collected = ready.provider.holds is Hold.COLLECT
-            per_run = requests_per_run(job.mode, collected=collected)
-            if is_begun(job.checkpoint):
-                reader = held.enter_context(Reader(job.checkpoint))
-                lookup = reader.records
-                this_pass = reader.open_pass(job.id) or this_pass
-                per_run = _learnt(reader, job, collected)
-                before = earlier(reader.census(job.id), seen_of(ready, ready.flow))
-            wanted = wanted_by(job, ready.flow, this_pass)
-            census = replace(ready.flow, wanted=wanted).census(lookup)
-        samples = ready.flow.samples(SAMPLES)
-        return Plan(
-            census=census,
-            estimate=estimate(census.new_runs, ready.gate.rate, per_run=per_run),
-            rate=ready.gate.rate,
-            credits=ready.briefing.credits,
-            title=ready.briefing.title,
-            mapping=ready.mapping.described(),
-            samples={
-                label: tuple(inputs[label] for inputs in samples) for label in ready.mapping.labels
-            },
-            remarks=(
-                *remarks_on_reading(job, table, census),
-                *ready.briefing.remarks,
-                *remarks_on(census, ready),
-            ),
-            since_last=since_last(census, before),
-        )
+            if not is_begun(job.checkpoint):
+                return plan_of(ready, census_of(ready, nothing_known, Pass(0, time.time())))
+            reader = held.enter_context(Reader(job.checkpoint))
+            this_pass = reader.open_pass(job.id) or Pass(0, time.time())
+            return plan_of(ready, census_of(ready, reader.records, this_pass), reader)
+
+
+def census_of(ready: Prepared, lookup: Lookup, this_pass: Pass) -> Census:
+    """Read the input once, and count what this pass would do."""
+    wanted = wanted_by(ready.job, ready.flow, this_pass)
+    return replace(ready.flow, wanted=wanted).census(lookup)
+
+
+def plan_of(ready: Prepared, census: Census, reader: Reader | None = None) -> Plan:
+    """The plan for what was counted; `reader` tells what earlier runs needed."""
+    job = ready.job
+    collected = ready.provider.holds is Hold.COLLECT
+    per_run = requests_per_run(job.mode, collected=collected)
+    before = None
+    if reader:
+        per_run = _learnt(reader, job, collected)
+        before = earlier(reader.census(job.id), seen_of(ready, ready.flow))
+    samples = ready.flow.samples(SAMPLES)
+    return Plan(
+        census=census,
+        estimate=estimate(census.new_runs, ready.gate.rate, per_run=per_run),
+        rate=ready.gate.rate,
+        credits=ready.briefing.credits,
+        cost=reader.cost_of_a_run(ready.context) if reader else None,
+        title=ready.briefing.title,
+        mapping=ready.mapping.described(),
+        samples={
+            label: tuple(inputs[label] for inputs in samples) for label in ready.mapping.labels
+        },
+        remarks=(
+            *remarks_on_reading(job, ready.table, census),
+            *ready.briefing.remarks,
+            *remarks_on(census, ready),
+        ),
+        since_last=since_last(census, before),
+    )
+
+
+def check_consent(
+    ready: Prepared,
+    census: Census,
+    consent: Callable[[Plan], bool] | None,
+    reader: Reader | None = None,
+) -> None:
+    """Ask a person before many runs are paid; nothing is asked where there is no person.
+
+    Raises:
+        CannotGoOn: the answer was no.
+    """
+    most = math.inf if ready.job.max_runs is None else ready.job.max_runs
+    if consent is None or min(census.new_runs, most) <= ASK_ABOVE:
+        return
+    if not consent(plan_of(ready, census, reader)):
+        raise CannotGoOn("Nothing was submitted: the answer was no.", code="declined")

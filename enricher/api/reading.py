@@ -51,6 +51,13 @@ def status_of(checkpoint: Path, job_id: str | None) -> Status:
         return Status(summary, doubts, second, evidence)
 
 
+def statuses_of(checkpoint: Path) -> list[Summary]:
+    """See `api.statuses`."""
+    with Reader(checkpoint) as reader:
+        told = [id_ for id_ in reader.jobs() if reader.latest_summary(id_) is not None]
+    return [status_of(checkpoint, id_).summary for id_ in told]
+
+
 def _told(attempts: Sequence[Unfinished]) -> tuple[Doubt, ...]:
     return tuple(Doubt(one.inputs, utc(one.submitted_at), one.reason) for one in attempts)
 

@@ -13,6 +13,7 @@ from enricher.api.account import Account
 from enricher.api.feeder import Feeder
 from enricher.api.hooks import Hooks
 from enricher.api.outside import REAL, Moment, Outside
+from enricher.api.planning import check_consent
 from enricher.api.remarks import (
     earlier,
     remarks_on,
@@ -41,6 +42,7 @@ from enricher.formats import STANDARD
 from enricher.job import Job, partial_of
 from enricher.model import (
     Credits,
+    Event,
     Failed,
     Item,
     Journal,
@@ -50,8 +52,9 @@ from enricher.model import (
     Stop,
     StopCode,
 )
+from enricher.notice import EventName, Notice
 from enricher.pace import Breaker
-from enricher.plan import CLOSED_DOUBT, Census
+from enricher.plan import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.preflight import asker
 from enricher.providers.base import Ask
 from enricher.reactions import Refusals
@@ -93,6 +96,7 @@ async def run_job(
             census = None
             if not known:
                 census = await feeder.run(ready.flow.census, feeder.checked(nothing_known))
+                check_consent(ready, census, hooks.consent)
                 held.enter_context(hold(job.checkpoint))
             with Invocation(ready, hooks, job_id, started, feeder, outside) as invocation:
                 return await invocation.run(census)
@@ -163,7 +167,10 @@ class Invocation:
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
         await self._save(self._account.now())  # a large input takes its time to count
-        census, before = await self._census(census)
+        counted = census
+        census, before = await self._census(counted)
+        if counted is None:
+            check_consent(self._ready, census, self._hooks.consent, self._reader)
         self._remark(census, before)
         recovered = self._recovered()
         self._account.begin(census, [run.key for run in recovered if run.stalled])
@@ -189,6 +196,8 @@ class Invocation:
 
     def _remark(self, census: Census, before: Census | None) -> None:
         """Say what a person should know before money is spent, or about what was read."""
+        words = f"{census.total:,} rows, {census.new_runs:,} new runs to submit"
+        self._hooks.detail(Notice(EventName.STARTED, words))
         self._account.since_last = since_last(census, before)
         for remark in (
             *remarks_on_reading(self._job, self._ready.table, census),
@@ -206,13 +215,17 @@ class Invocation:
         """
         seen = seen_of(self._ready, self._flow)
         stored = self._reader.census(self._id)
-        if stored and stored["seen"] == seen:
+        if stored and stored["seen"] == seen and not self._asks_about(stored["census"]):
             return Census(**stored["census"]), None
         if census is None or seen["wanted"]:
             census = await self._feeder.run(self._flow.census, self._lookup())
         found = {"seen": seen, "census": asdict(census)}
         await self._stored(self._store.save_census, self._id, found)
         return census, earlier(stored, seen)
+
+    def _asks_about(self, census: Mapping[str, Any]) -> bool:
+        """Whether a person will be asked, who must hear what is still to be bought."""
+        return self._hooks.consent is not None and census["new_runs"] > ASK_ABOVE
 
     def _recovered(self) -> list[Recovered]:
         now = self._outside.clock()
@@ -229,7 +242,7 @@ class Invocation:
     # --- the work ----------------------------------------------------------------------------
 
     async def _work(self, recovered: Sequence[Recovered], *, doubts: bool = False) -> Stop | None:
-        journal = Committer(self._store.apply, in_thread(self._writer), self._account.tally.hear)
+        journal = Committer(self._store.apply, in_thread(self._writer), self._heard)
         answered = self._reader.pass_has_answers(self._id)
         self._account.engine = Engine(
             Tools(
@@ -273,7 +286,12 @@ class Invocation:
             closed.update(fed.closed)
             yield fed.items
 
+    def _heard(self, event: Event) -> None:
+        if detail := self._account.hear(event):
+            self._hooks.detail(detail)
+
     def _keep_spent(self, spent: Spent) -> None:
+        self._account.used = spent.used
         self._saving.append(asyncio.ensure_future(self._stored(self._store.save_spent, spent)))
 
     async def _tick(self) -> None:
@@ -284,7 +302,7 @@ class Invocation:
             await asyncio.sleep(SNAPSHOT_INTERVAL)
 
     async def _save(self, summary: Summary) -> None:
-        await self._stored(self._store.save_summary, self._number, summary.to_json())
+        await self._stored(self._store.save_summary, self._number, summary.to_stored())
 
     async def _stored(self, write: Callable[..., None], *args: Any) -> None:
         """Write in the checkpoint's thread: one connection must not be used by two at once."""
@@ -302,13 +320,12 @@ class Invocation:
             if self._account.written and (kept := self._account.written.kept_old):
                 self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
         self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
-        if stop is None or stop.code not in _NOBODY_ANSWERS:
-            await self._gather_evidence()
         exit_code = self._code_of(stop) if stop else self._account.exit_code()
         if stop is None:
             await self._stored(self._store.finish_pass)
-            await self._save(self._account.ended(stop, exit_code))
-            await self._ask_balance()
+        await self._save(self._account.ended(stop, exit_code))
+        if stop is None or not (refused or stop.code in _NOBODY_ANSWERS):
+            await self._gather_evidence(await self._ask_balance())
         summary = self._account.ended(stop, exit_code)
         await self._save(summary)
         self._hooks.progress(summary)
@@ -318,7 +335,10 @@ class Invocation:
         """What is left after the job is good to know, and nothing more hangs on it."""
         with suppress(ProviderRefused, ServerGone):
             balance = await self._ready.provider.balance(self._ask())
-            self._account.credits_after = balance.remaining if balance else None
+            if balance is not None:
+                self._account.credits_after = balance.remaining
+                self._stops.purse.read(balance.used)
+                await self._stored(self._store.save_spent, self._stops.purse.spent)
             return balance
         return None
 
@@ -326,14 +346,12 @@ class Invocation:
         ready = self._ready
         return asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
 
-    async def _gather_evidence(self) -> None:
+    async def _gather_evidence(self, balance: Credits | None) -> None:
         """How the account and the target changed, for the person who decides about the doubts."""
         this_pass = self._store.this_pass
         acknowledged, doubts = self._reader.attempts_of(this_pass.id)
         if not doubts:
             return
-        if (balance := await self._ask_balance()) is not None:
-            self._stops.purse.read(balance.used)
         rows = None
         with suppress(ProviderRefused, ServerGone):
             rows = await self._ready.provider.rows(self._ask())

@@ -96,6 +96,37 @@ def nothing_known(_keys: Sequence[bytes]) -> Mapping[bytes, Record]:
     return {}
 
 
+@dataclass(frozen=True, slots=True)
+class Briefed:
+    """A target after everything that can be asked for free."""
+
+    briefing: Briefing
+    provider: Provider
+    gate: pace.Gate
+    counts: RequestCounts
+
+
+@asynccontextmanager
+async def briefed(
+    job: Job, environ: Mapping[str, str], warn: Warn, network: NetworkBackend | None = None
+) -> AsyncIterator[Briefed]:
+    """Ask everything that is free; close the connections at the end.
+
+    Raises:
+        KeyProblem, ProviderRefused, ServerGone: see `errors`.
+    """
+    vendor = registry.find(job.provider)
+    key = ApiKey(job.api_key_env or vendor.key_variable, job.api_key_file, environ)
+    task = registry.Task(job.target, job.source_id, job.output_columns, environ)
+    counts = RequestCounts()
+    gate = _gate(job, warn)
+    connections = max(MOST_IN_FLIGHT, most_in_flight(job))
+    async with Transport(job.base_url, connections=connections, network=network) as transport:
+        provider = vendor.open(transport, key, task)
+        ask = asker(gate, job.max_outage, counts, warn, job.base_url)
+        yield Briefed(await provider.brief(ask), provider, gate, counts)
+
+
 @asynccontextmanager
 async def prepared(
     job: Job,
@@ -109,16 +140,8 @@ async def prepared(
     Raises:
         KeyProblem, ProviderRefused, ServerGone, MappingError: see `errors`.
     """
-    vendor = registry.find(job.provider)
-    key = ApiKey(vendor.key_variable, job.api_key_file, environ)
-    task = registry.Task(job.target, job.source_id, job.output_columns, environ)
-    counts = RequestCounts()
-    gate = _gate(job, warn)
-    connections = max(MOST_IN_FLIGHT, most_in_flight(job))
-    async with Transport(job.base_url, connections=connections, network=network) as transport:
-        provider = vendor.open(transport, key, task)
-        ask = asker(gate, job.max_outage, counts, warn, job.base_url)
-        briefing = await provider.brief(ask)
+    async with briefed(job, environ, warn, network) as told:
+        briefing, provider, gate, counts = told.briefing, told.provider, told.gate, told.counts
         _check_credits(job, briefing)
         mapping = resolve(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional

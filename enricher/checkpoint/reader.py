@@ -108,6 +108,14 @@ class Reader:
             census=json.loads(row[10]) if row[10] else None,
         )
 
+    def jobs(self) -> list[str]:
+        """The ids of all jobs, the one used last first."""
+        rows = self._all(
+            "SELECT j.id FROM jobs j ORDER BY"
+            " (SELECT max(v.id) FROM invocations v WHERE v.job = j.id) DESC, j.id"
+        )
+        return [row[0] for row in rows]
+
     def census(self, job: str) -> Mapping[str, Any] | None:
         """What the last complete reading of the job's input found, if there was one."""
         rows = self._all("SELECT census FROM jobs WHERE id = ? AND census IS NOT NULL", (job,))
@@ -128,6 +136,18 @@ class Reader:
             "SELECT evidence FROM passes WHERE job = ? AND evidence IS NOT NULL ORDER BY id", (job,)
         )
         return [json.loads(row[0]) for row in rows]
+
+    def cost_of_a_run(self, context: Context) -> float | None:
+        """Credits that a run of this target cost so far, by the passes that read the balance."""
+        rows = self._all(
+            "SELECT p.id, p.spent FROM passes p JOIN jobs j ON j.id = p.job"
+            f" JOIN contexts c ON c.id = j.context WHERE {_OF_TARGET} AND p.spent IS NOT NULL",
+            (context.provider, context.origin, context.account, context.target),
+        )
+        spent = {id_: json.loads(text)["credits"] for id_, text in rows}
+        runs = {id_: self.attempts_of(id_)[0] for id_, credits in spent.items() if credits > 0}
+        told = sum(runs.values())
+        return sum(spent[id_] for id_ in runs) / told if told else None
 
     def attempts_of(self, pass_id: int) -> tuple[int, int]:
         """How many attempts of a pass became runs, and how many are or were in doubt."""
@@ -268,7 +288,8 @@ class Reader:
             raise unreadable(self.path, error) from error
 
 
-_OF_CONTEXT = "c.provider = ? AND c.origin = ? AND c.account = ? AND c.target = ? AND c.source = ?"
+_OF_TARGET = "c.provider = ? AND c.origin = ? AND c.account = ? AND c.target = ?"
+_OF_CONTEXT = f"{_OF_TARGET} AND c.source = ?"
 
 
 def _of(context: Context) -> tuple[str, ...]:

@@ -151,6 +151,13 @@ EACH_TIME = (
         help="Send at most N submissions in this invocation; exact.",
     ),
     option(
+        "--yes",
+        is_flag=True,
+        default=None,
+        group=MONEY,
+        help="Do not ask; on a terminal, more than 1,000 new runs are shown and asked about first.",
+    ),
+    option(
         "--stop-after",
         type=Parsed("age", "parse_age"),
         metavar="AGE",
@@ -187,6 +194,7 @@ JSON = option(
     "--json",
     "as_json",
     is_flag=True,
+    default=None,
     group=TELLING,
     help="One JSON object, the only thing on standard output.",
 )
@@ -197,6 +205,41 @@ SUMMARY_FILE = option(
     group=TELLING,
     help="Write the same object to a file, whatever the outcome.",
 )
+TELLING_OPTIONS = (
+    JSON,
+    SUMMARY_FILE,
+    option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        group=TELLING,
+        help="json: one object a line on standard error, with a stable `event`. Default: text.",
+    ),
+    option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        default=None,
+        group=TELLING,
+        help="Say nothing but errors, and what is left to do.",
+    ),
+    option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        default=None,
+        group=TELLING,
+        help="Say every failure as it happens, with the time.",
+    ),
+    option(
+        "--no-progress",
+        is_flag=True,
+        default=None,
+        group=TELLING,
+        help="No progress: by default a picture on a terminal, else a line every 30 s.",
+    ),
+)
+"""How a job is told; all go to `enricher.api` with the job's own options."""
+
 JOB_ID = option(
     "--job",
     "job_id",
@@ -210,7 +253,7 @@ MOVED_INPUT = option(
     type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Stands in for an input that moved.",
+    help="Stands in for an input that moved; with a job file, for the one that it names.",
 )
 
 TEXT = (
@@ -307,9 +350,11 @@ JOB_OPTIONS = together(
             metavar="PATH",
             group=AGAIN,
             help="Checkpoint file; may be shared by many jobs and nights. Default:"
-            " <output>.checkpoint.db.",
+            " <job file stem>.checkpoint.db beside a job file, else <output>.checkpoint.db.",
         ),
         RETRY_LOCK,
+        ALLOW_FAILURES,
+        *TELLING_OPTIONS,
     ]
 )
 

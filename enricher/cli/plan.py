@@ -1,14 +1,17 @@
 """`enricher plan`."""
 
 import math
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from enricher.cli.groups import PATH, GroupedCommand
-from enricher.cli.options import JOB_OPTIONS, JSON, job_options
-from enricher.cli.telling import one_line, tell, warn
+from enricher.cli.options import JOB_OPTIONS
+from enricher.cli.ordering import order_of
+from enricher.cli.telling import check_summary_file, tell, tell_programs, warn
 from enricher.harmless import printable
 
 if TYPE_CHECKING:
@@ -20,41 +23,49 @@ LONGEST_SAMPLE = 60
 @click.command(
     "plan", cls=GroupedCommand, short_help="Say what `run` would do; never submits anything."
 )
-@click.argument("input", type=PATH)
+@click.argument("source", type=PATH, metavar="INPUT")
 @JOB_OPTIONS
-@JSON
-def command(as_json: bool, **given: Any) -> int:
+def command(source: Path, **given: Any) -> int:
     """Say what `run` with the same options would do; never submits anything.
 
     \b
     enricher plan leads.csv --grid ID
     enricher plan leads.csv --grid ID -m company_name="Company Name" --json
+    enricher plan leads.job.toml
     """
-    options = job_options(given)
+    order = order_of(source, given)
     from enricher import api
 
-    plan = api.plan(api.job_of(options), warn=warn)
-    tell(one_line(plan.to_json()) if as_json else "\n".join(_lines(plan)))
+    telling = order.telling
+    check_summary_file(telling.summary_file)
+    plan = api.plan(order.job, warn=warn)
+    tell_programs(plan.to_json(), telling.as_json, telling.summary_file)
+    if not telling.as_json:
+        tell("\n".join(plan_lines(plan)))
     return 0
 
 
-def _lines(plan: "Plan") -> list[str]:
+def plan_lines(plan: "Plan") -> list[str]:
+    """The plan for a person."""
     census = plan.census
     lines = [f"Grid:      {printable(plan.title)}", "Mapping:"]
     for label, fed in plan.mapping.items():
         kind, what = next(iter(fed.items()))
         samples = ", ".join(repr(_short(text)) for text in plan.samples[label])
-        lines.append(f"  {printable(label)}  ←  {kind} {what!r}   {printable(samples)}")
+        lines += [
+            _fitting(f"  {printable(label)}  ←  {kind} {what!r}"),
+            _fitting(f"      {printable(samples)}"),
+        ]
     lines += [
-        f"Rows:      {census.total}: {census.new_rows} to enrich, {census.reused} answered already,"
-        f" {census.skipped} skipped{_why(census.left_out)}",
-        f"New runs:  {census.new_runs} (rows with equal inputs share one)",
+        f"Rows:      {census.total:,}: {census.new_rows:,} to enrich, {census.reused:,} answered"
+        f" already, {census.skipped:,} skipped{_why(census.left_out)}",
+        f"New runs:  {census.new_runs:,} (rows with equal inputs share one)",
     ]
     if plan.since_last:
         lines.append(f"Input:     {plan.since_last}")
-    lines.append(f"Requests:  about {plan.estimate.requests}, {_pace(plan)}")
+    lines += [f"Requests:  about {plan.estimate.requests:,}", f"Time:      {_pace(plan)}"]
     if plan.credits:
-        lines.append(f"Credits:   {plan.credits.remaining:g} remain; the cost of a run is unknown")
+        lines.append(f"Credits:   {plan.credits.remaining:,.12g} remain; {_cost(plan)}")
     return [*lines, *(f"Note:      {printable(remark)}" for remark in plan.remarks)]
 
 
@@ -67,8 +78,22 @@ def _pace(plan: "Plan") -> str:
 
     if math.isinf(plan.rate):
         return "as fast as the server takes them"
-    return f"{duration(plan.estimate.seconds)} at {plan.rate:g} a second"
+    return f"about {duration(plan.estimate.seconds)}, at {plan.rate:g} requests a second"
+
+
+def _cost(plan: "Plan") -> str:
+    needed = plan.credits_needed
+    if needed is None or plan.cost is None or plan.credits is None:
+        return "the cost of a run is unknown, try `run --sample 20`"
+    words = f"about {needed:,.12g} needed, at {plan.cost:.4g} a run as before"
+    return words if needed <= plan.credits.remaining else f"{words}: NOT ENOUGH"
 
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_SAMPLE else text[: LONGEST_SAMPLE - 1] + "…"
+
+
+def _fitting(line: str) -> str:
+    """A line about foreign text, no longer than a terminal is wide."""
+    width = shutil.get_terminal_size((0, 0)).columns
+    return line if len(line) <= width or not width else line[: width - 1] + "…"

@@ -12,7 +12,6 @@ from enricher.cli.options import (
     EACH_TIME,
     EXCEL_SAFE,
     JOB_ID,
-    JSON,
     KEY_FILE,
     MAX_ATTEMPTS,
     MAX_CREDITS,
@@ -26,9 +25,10 @@ from enricher.cli.options import (
     RATE,
     RETRY_LOCK,
     RUN_TIMEOUT,
-    SUMMARY_FILE,
+    TELLING_OPTIONS,
     TEXT,
 )
+from enricher.cli.voice import voice
 from enricher.cli.work import work
 
 
@@ -60,28 +60,30 @@ from enricher.cli.work import work
         MAX_OUTAGE,
         RETRY_LOCK,
         ALLOW_FAILURES,
-        JSON,
-        SUMMARY_FILE,
+        *TELLING_OPTIONS,
     ]
 )
-def command(
-    checkpoint: Path, job_id: str | None, as_json: bool, summary_file: Path | None, **changes: Any
-) -> int:
+def command(checkpoint: Path, job_id: str | None, **given: Any) -> int:
     """Go on with the job that CHECKPOINT holds, from any directory.
 
     It keeps the options of the job's last invocation, whatever their defaults below; those given
-    here replace them. --max-runs, --stop-after, --in-doubt, --retry-failed and --refresh-after are
-    not kept.
+    here replace them. --max-runs, --stop-after, --in-doubt, --retry-failed, --refresh-after and
+    --yes are not kept.
 
     \b
     enricher resume out.csv.checkpoint.db
+    enricher resume out.csv.checkpoint.db --retry-failed
+    enricher resume out.csv.checkpoint.db --in-doubt retry --max-runs 10
     """
     from enricher import api
 
+    telling, changes = api.telling_of({k: v for k, v in given.items() if v is not None})
+    voice.heed(telling)
+    voice.known = {"job": job_id, "checkpoint": str(checkpoint.absolute())}
     return work(
         lambda hooks: api.resume(
-            checkpoint.absolute(), changes, job_id=job_id, hooks=hooks, as_json=as_json
+            checkpoint.absolute(), changes, job_id=job_id, hooks=hooks, as_json=telling.as_json
         ),
-        as_json=as_json,
-        summary_file=summary_file,
+        as_json=telling.as_json,
+        summary_file=telling.summary_file,
     )

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from enricher.cli.groups import PATH, GroupedCommand
-from enricher.cli.options import JOB_OPTIONS, JSON, SUMMARY_FILE, job_options
+from enricher.cli.options import JOB_OPTIONS
+from enricher.cli.ordering import order_of
 from enricher.cli.work import work
 
 
@@ -15,25 +16,29 @@ from enricher.cli.work import work
     cls=GroupedCommand,
     short_help="Enrich a file; the same command again goes on where it stopped.",
 )
-@click.argument("input", type=PATH)
+@click.argument("source", type=PATH, metavar="INPUT")
 @JOB_OPTIONS
-@JSON
-@SUMMARY_FILE
-def command(as_json: bool, summary_file: Path | None, **given: Any) -> int:
+def command(source: Path, **given: Any) -> int:
     """Enrich INPUT; the same command again goes on where it stopped.
 
     INPUT is a file (.csv, .tsv, .ndjson or .jsonl, these also with .gz or .zst, or .parquet), a
-    quoted pattern for several files of the same columns, or - for CSV on standard input.
+    quoted pattern for several files of the same columns, - for CSV on standard input, or a job
+    file (.toml).
 
     \b
     enricher run leads.csv --grid ID
     enricher run leads.csv --grid ID -m company_name="Company Name" -o out.csv
     enricher run "leads/*.csv" --grid ID -o out.csv
     enricher run leads.csv --grid ID --set website="https://{Domain}" --rate 20
+    enricher run leads.job.toml
+    enricher run leads.job.toml --input today.csv --max-runs 100 --yes --json
     """
-    options = job_options(given)
+    order = order_of(source, given)
     from enricher import api
 
-    job = api.job_of(options)
-    api.check_standard_output(job, as_json=as_json)
-    return work(lambda hooks: api.run(job, hooks=hooks), as_json=as_json, summary_file=summary_file)
+    api.check_standard_output(order.job, as_json=order.telling.as_json)
+    return work(
+        lambda hooks: api.run(order.job, hooks=hooks),
+        as_json=order.telling.as_json,
+        summary_file=order.telling.summary_file,
+    )

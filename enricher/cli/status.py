@@ -1,12 +1,20 @@
 """`enricher status`."""
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from enricher.cli.groups import PATH, GroupedCommand
+from enricher.cli.groups import PATH, WHAT, GroupedCommand, option
 from enricher.cli.options import JOB_ID, JSON
 from enricher.cli.telling import one_line, tell
+
+if TYPE_CHECKING:
+    from enricher.api import Status, Summary
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks of `--watch`; the job saves what it shows as often."""
 
 
 @click.command(
@@ -14,23 +22,70 @@ from enricher.cli.telling import one_line, tell
 )
 @click.argument("checkpoint", type=PATH)
 @JOB_ID
+@option("--jobs", "all_jobs", is_flag=True, group=WHAT, help="List every job of the checkpoint.")
+@option(
+    "--watch", is_flag=True, group=WHAT, help="Show its progress, as `run` does, until it ends."
+)
 @JSON
-def command(checkpoint: Path, job_id: str | None, as_json: bool) -> int:
+def command(
+    checkpoint: Path, job_id: str | None, all_jobs: bool, watch: bool, as_json: bool | None
+) -> int:
     """Say where the job of CHECKPOINT stands, and list what is in doubt; safe while it runs.
 
     \b
     enricher status out.csv.checkpoint.db
     enricher status out.csv.checkpoint.db --json
+    enricher status out.csv.checkpoint.db --watch
+    enricher status nightly.checkpoint.db --jobs
     """
+    if all_jobs and (job_id or watch):
+        raise click.UsageError(f"--jobs and {'--watch' if watch else '--job'} exclude each other.")
     from enricher import api
 
-    status = api.status(checkpoint, job_id=job_id)
-    if as_json:
-        tell(one_line(status.summary.to_json()))
-    else:
-        lines = [*api.summary_lines(status.summary), *api.doubt_lines(status.doubts)]
-        lines += api.second_charge_lines(status.second_charges)
-        for evidence in status.evidence[-1:] if status.doubts else ():
-            lines += api.evidence_lines(evidence)
-        tell("\n".join(lines))
+    if all_jobs:
+        summaries = api.statuses(checkpoint)
+        told = [summary.to_json() for summary in summaries]
+        tell(one_line(told) if as_json else "\n".join(job_lines(summaries)))
+        return 0
+    status = _watched(checkpoint, job_id) if watch else api.status(checkpoint, job_id=job_id)
+    tell(one_line(status.summary.to_json()) if as_json else "\n".join(_lines(status)))
     return 0
+
+
+def _lines(status: "Status") -> list[str]:
+    from enricher import api
+
+    lines = [*api.summary_lines(status.summary), *api.doubt_lines(status.doubts)]
+    lines += api.second_charge_lines(status.second_charges)
+    for evidence in status.evidence[-1:] if status.doubts else ():
+        lines += api.evidence_lines(evidence)
+    return lines
+
+
+def _watched(checkpoint: Path, job_id: str | None) -> "Status":
+    """Show the job's progress until no process works on it, and return how it stands then."""
+    from enricher import api
+    from enricher.cli.progress import shown_progress
+
+    with shown_progress() as progress:
+        while (status := api.status(checkpoint, job_id=job_id)).summary.outcome == "running":
+            progress.show(status.summary)
+            time.sleep(LOOK_EVERY)
+    return status
+
+
+def job_lines(summaries: "list[Summary]") -> list[str]:
+    """Every job in two lines, the one used last first."""
+    from enricher.harmless import printable
+
+    lines = []
+    for summary in summaries:
+        rows = summary.rows
+        states = ("completed", "failed", "in_doubt", "pending")
+        told = [f"{getattr(rows, s):,} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
+        outcome = str(summary.outcome).replace("_", " ")
+        lines += [
+            f"{summary.job}  {summary.updated_at}  {outcome}: {', '.join(told) or 'no rows'}",
+            f"    {printable(summary.input or '')}  →  {summary.provider} {summary.target}",
+        ]
+    return lines

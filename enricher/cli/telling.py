@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 
 from enricher.cli.signals import STOPPING
+from enricher.cli.voice import voice
 from enricher.errors import EnricherError, OutputError
 from enricher.harmless import is_harmless, printable, printable_lines
+from enricher.notice import EventName, event_of
 
 if TYPE_CHECKING:
     from enricher.api import Summary
@@ -65,13 +68,43 @@ class Listener:
                 ) from None
 
 
-def say(line: str) -> None:
-    """One line for a person, or several of ours."""
-    click.echo(printable_lines(line), file=people())
+def say(line: str, event: EventName = EventName.NOTE, **facts: Any) -> None:
+    """One line for a person, or several of ours; `facts` are for programs that read the log."""
+    if voice.as_json:
+        _log(line, event, "info", facts)
+    else:
+        click.echo(voice.stamped(printable_lines(line)), file=people())
 
 
 def warn(line: str) -> None:
-    click.secho(f"Note: {printable(line)}", file=people(), fg="yellow")
+    """Something that a person should know, and need not act on now."""
+    if voice.quiet:
+        return
+    if voice.as_json:
+        _log(line, event_of(line), "warning", {})
+    else:
+        _coloured(voice.stamped(f"Note: {printable(line)}"), "yellow")
+
+
+def detail(line: str) -> None:
+    """Something for who wants to know everything."""
+    if not voice.verbose:
+        return
+    if voice.as_json:
+        _log(line, event_of(line), "info", {})
+    else:
+        click.echo(voice.stamped(printable(line)), file=people())
+
+
+def _log(text: str, event: EventName, level: str, facts: dict[str, Any]) -> None:
+    """One object of the log."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    record = {"time": stamp, "level": level, "event": str(event), "message": text, **facts}
+    click.echo(one_line(record), file=people())
+
+
+def _coloured(text: str, colour: str) -> None:
+    click.secho(text, file=people(), fg=colour if voice.colour else None)
 
 
 def tell(text: str) -> None:
@@ -89,9 +122,14 @@ def tell_summary(summary: "Summary", *, as_json: bool, summary_file: Path | None
     from enricher.api import summary_lines
 
     _to_programs(summary, as_json, summary_file)
-    for line in summary_lines(summary):
-        say(line)
-    return summary.exit_code or 0
+    code = summary.exit_code or 0
+    if voice.as_json:
+        told = {"outcome": str(summary.outcome), "exit_code": code}
+        say(summary_lines(summary)[0], EventName.ENDED, **told, summary=summary.to_json())
+    elif code or not voice.quiet:
+        for line in summary_lines(summary):
+            say(line)
+    return code
 
 
 def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
@@ -101,7 +139,9 @@ def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
         from enricher.api import ErrorTold, JobOutcome, Summary
 
         told = ErrorTold(error.code, error.message)
-        summary = Summary(outcome=JobOutcome.ERROR, exit_code=error.exit_code, error=told)
+        summary = Summary(
+            outcome=JobOutcome.ERROR, exit_code=error.exit_code, error=told, **voice.known
+        )
         _try_programs(summary, arguments)
     return error.exit_code
 
@@ -129,7 +169,11 @@ def tell_stop(signum: int, arguments: Sequence[str]) -> int:
 
         reason = f"stopped by {signal_name(signum)}"
         summary = Summary(
-            outcome=JobOutcome.STOPPED, exit_code=code, reason_code="signal", reason=reason
+            outcome=JobOutcome.STOPPED,
+            exit_code=code,
+            reason_code="signal",
+            reason=reason,
+            **voice.known,
         )
         _try_programs(summary, arguments)
     return code
@@ -163,27 +207,35 @@ def check_summary_file(path: Path | None) -> None:
 
 
 def _say_error(error: EnricherError) -> None:
-    click.secho(f"Error: {printable_lines(error.message)}", file=people(), fg="red")
+    if voice.as_json:
+        _log(error.message, EventName.ERROR, "error", {"code": error.code, "mend": error.mend})
+        return
+    _coloured(f"Error: {printable_lines(error.message)}", "red")
     if error.mend:
         say(error.mend)
 
 
 def _programs_listen(arguments: Sequence[str]) -> bool:
-    return "--json" in arguments or _summary_file(arguments) is not None
+    return voice.programs or _summary_file(arguments) is not None
 
 
 def _try_programs(summary: "Summary", arguments: Sequence[str]) -> None:
     """Tell programs, and a person if that cannot be done: there is an error to tell already."""
     try:
         check_summary_file(_summary_file(arguments))
-        _to_programs(summary, "--json" in arguments, _summary_file(arguments))
+        _to_programs(summary, voice.programs, _summary_file(arguments))
     except OutputError as error:
         _say_error(error)
-        _to_programs(summary, "--json" in arguments, None)
+        _to_programs(summary, voice.programs, None)
 
 
 def _to_programs(summary: "Summary", as_json: bool, summary_file: Path | None) -> None:
-    text = one_line(summary.to_json())
+    tell_programs(summary.to_json(), as_json, summary_file)
+
+
+def tell_programs(data: Any, as_json: bool, summary_file: Path | None) -> None:
+    """The one object, to where it is wanted."""
+    text = one_line(data)
     if summary_file is not None:  # first: it may fail, and there is one object to tell
         try:
             summary_file.write_text(text + "\n", encoding="utf-8")
@@ -214,6 +266,8 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _summary_file(arguments: Sequence[str]) -> Path | None:
     """The file that `--summary-file` names, also on a command line that does not parse."""
+    if voice.summary_file is not None:
+        return voice.summary_file
     for option, value in zip(arguments, [*arguments[1:], ""], strict=False):
         if option == "--summary-file" and value:
             return Path(value)

@@ -10,11 +10,13 @@ import click
 
 from enricher.cli.signals import Interrupted
 from enricher.cli.telling import bug_of, say, tell, tell_error, tell_stop
+from enricher.cli.voice import voice
 from enricher.errors import EnricherError, UsageError
 
 COMMANDS = {
     "run": "enricher.cli.run",
     "plan": "enricher.cli.plan",
+    "init": "enricher.cli.init",
     "resume": "enricher.cli.resume",
     "status": "enricher.cli.status",
     "export": "enricher.cli.export",
@@ -24,6 +26,7 @@ COMMANDS = {
     "contract": "enricher.cli.contract",
     "key": "enricher.cli.key",
     "rotate-key": "enricher.cli.rotate_key",
+    "schema": "enricher.cli.schema",
     "simulate": "enricher.cli.simulate",
     "demo": "enricher.cli.demo",
 }
@@ -74,12 +77,15 @@ def cli() -> None:
     Your own list:          export BITSCALE_API_KEY=…
                             enricher plan leads.csv --grid ID
                             enricher run leads.csv --grid ID -o out.csv
+    As a file to keep:      enricher init leads.csv --grid ID
+                            enricher run leads.job.toml
     """
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """The console script. Ends the process with a code of the public contract."""
     arguments = list(sys.argv[1:] if args is None else args)
+    voice.heed_arguments(arguments)
     try:
         code = cli.main(args=arguments, prog_name="enricher", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -1,15 +1,23 @@
 """Running a job at the terminal: signals reach it, progress is shown, the summary is told."""
 
+import select
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enricher.cli.progress import shown_progress
+from enricher.cli.progress import Progress, shown_progress
 from enricher.cli.signals import watch
-from enricher.cli.telling import check_summary_file, say, signal_name, tell_summary, warn
+from enricher.cli.telling import check_summary_file, detail, people, say, signal_name, tell_summary
+from enricher.cli.telling import warn as tell_warning
+from enricher.cli.voice import voice
+from enricher.notice import EventName
+
+_LISTEN = 0.1
+"""Seconds that a wait for an answer lasts before signals are looked at."""
 
 if TYPE_CHECKING:
-    from enricher.api import Hooks, Stop, Summary
+    from enricher.api import Hooks, Plan, Stop, Summary
 
 
 def work(job: "Callable[[Hooks], Summary]", *, as_json: bool, summary_file: Path | None) -> int:
@@ -19,14 +27,47 @@ def work(job: "Callable[[Hooks], Summary]", *, as_json: bool, summary_file: Path
 
 
 def attended(job: "Callable[[Hooks], Summary]") -> "Summary":
-    """Run `job`, showing its progress and handing it the signals."""
+    """Run `job`, showing its progress, handing it the signals and asking where it must ask."""
     from enricher.api import Hooks
 
     try:
         with shown_progress() as progress:
-            return job(Hooks(warn=warn, progress=progress, ready=_deliver_signals))
+            hooks = Hooks(
+                warn=tell_warning,
+                detail=detail,
+                progress=progress.show,
+                ready=_deliver_signals,
+                consent=_asking(progress) if voice.may_ask else None,
+            )
+            return job(hooks)
     finally:
         watch.deliver_to(lambda _: None)  # it ends by itself; what became of it is still told
+
+
+def _asking(progress: Progress) -> "Callable[[Plan], bool]":
+    def agreed(plan: "Plan") -> bool:
+        from enricher.cli.plan import plan_lines
+
+        with progress.paused():
+            say("\n".join(plan_lines(plan)))
+            return answered_yes(f"Submit {plan.census.new_runs:,} new runs?")
+
+    return agreed
+
+
+def answered_yes(question: str) -> bool:
+    """Ask a person on the terminal; anything but a yes is a no."""
+    return answered(f"{question} [y/N] ").casefold() in ("y", "yes")
+
+
+def answered(question: str) -> str:
+    """What a person types; empty at the end of the input. A signal ends the wait."""
+    stream = people()
+    stream.write(question)
+    stream.flush()
+    while not select.select([sys.stdin], [], [], _LISTEN)[0]:
+        pass  # a handler runs between two waits, whichever thread the signal came to
+    return sys.stdin.readline().strip()
 
 
 def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
@@ -45,9 +86,10 @@ def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
         name = signal_name(number)
         heard.append(number)
         if len(heard) == 1:
-            say(f"{name}: stopping; waiting for the answers to what was sent (again: do not wait)")
+            words = "stopping; waiting for the answers to what was sent (again: do not wait)"
         else:
-            say(f"{name}: waiting no more; what has no answer is in doubt")
+            words = "waiting no more; what has no answer is in doubt"
+        say(f"{name}: {words}", EventName.STOPPING, signal=number)
         stop(Stop(StopCode.SIGNAL, f"stopped by {name}", number))
 
     watch.deliver_to(received)

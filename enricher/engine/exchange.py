@@ -27,6 +27,7 @@ from enricher.model import (
     Warn,
     Withdrew,
 )
+from enricher.notice import EventName, Notice, event_of
 from enricher.pace import Backoff, Breaker, Permit, Permits
 from enricher.providers.base import Hold, Provider
 from enricher.reactions import (
@@ -209,9 +210,10 @@ class Exchange:
         may_hold = self._tools.mode is Mode.AUTO and not schedule.holding
         if may_hold and schedule.holding_pays():
             schedule.holding = True
-            self._tools.warn(
+            self._tell(
+                EventName.MODE_CHANGED,
                 "going on in sync mode, which is clearly faster for runs as short as these;"
-                " submissions that are open when the program dies are in doubt"
+                " submissions that are open when the program dies are in doubt",
             )
 
     async def probe(self, sent_at: float, permit: Permit) -> None:
@@ -221,7 +223,10 @@ class Exchange:
         self._counts.other += not isinstance(reply.verdict, NotSent)
         self._tools.gate.observe(reply.signal, sent_at)
         if self._tools.breaker.is_open:
-            self._tools.breaker.probed(not isinstance(reply.verdict, Faults), self._loop.time())
+            alive = not isinstance(reply.verdict, Faults)
+            self._tools.breaker.probed(alive, self._loop.time())
+            if alive:
+                self._tell(EventName.BREAKER_CLOSED, "the server answers again: going on")
         elif isinstance(reply.verdict, Faults):
             self._tools.breaker.fault("look", self._loop.time())
         match reply.verdict:
@@ -247,9 +252,10 @@ class Exchange:
             was_open = breaker.is_open
             breaker.fault(kind, self._loop.time())
             if breaker.is_open and not was_open:
-                self._warn_once(
+                self._tell(
+                    EventName.BREAKER_OPENED,
                     f"the server has trouble ({reply.verdict.reason}): nothing more is submitted"
-                    " until it answers a probe"
+                    " until it answers a probe",
                 )
         elif not isinstance(reply.verdict, Refused):
             breaker.answered(kind)
@@ -286,11 +292,12 @@ class Exchange:
 
     def _heed(self, reaction: Reaction) -> None:
         if reaction.note:
-            self._warn_once(reaction.note)
+            self._tell(event_of(reaction.note), reaction.note)
         if reaction.stop:
             self._stop(reaction.stop)
 
-    def _warn_once(self, text: str) -> None:
+    def _tell(self, event: EventName, text: str) -> None:
+        """Tell a person, once."""
         if text not in self._warned:
             self._warned.add(text)
-            self._tools.warn(text)
+            self._tools.warn(Notice(event, text))

@@ -67,6 +67,25 @@ class CreditTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """How a job is going at this moment; for people who watch, not in the object.
+
+    Attributes:
+        runs_per_second: that ended lately, `None` while there is nothing to tell.
+        rate: requests a second that are allowed; `None` for no limit.
+        use: the share of it that was used lately, from 0 to 1.
+        credits: what the account has left, as far as is known.
+        errors: how often each code was met, the latest last.
+    """
+
+    runs_per_second: float | None = None
+    rate: float | None = None
+    use: float | None = None
+    credits: float | None = None
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorTold:
     code: str
     message: str
@@ -102,15 +121,22 @@ class Summary:
     since_last: str = ""
     """How the input changed since the job's last invocation; for people too."""
 
+    live: Live | None = None
+
     def to_json(self) -> dict[str, Any]:
+        """The object of the public contract."""
         data = dataclasses.asdict(self)
-        del data["median_wait"], data["since_last"]
+        del data["median_wait"], data["since_last"], data["live"]
         return data
+
+    def to_stored(self) -> dict[str, Any]:
+        """The same with `live`, for those who watch from another process."""
+        return {**self.to_json(), "live": dataclasses.asdict(self.live) if self.live else None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Summary":
-        """Read what `to_json` wrote."""
-        error = data.get("error")
+        """Read what `to_json` or `to_stored` wrote."""
+        error, live = data.get("error"), data.get("live")
         return cls(
             **{
                 **data,
@@ -120,6 +146,7 @@ class Summary:
                 "runs": RunTotals(**data["runs"]),
                 "requests": RequestTotals(**data["requests"]),
                 "credits": CreditTotals(**data["credits"]),
+                "live": Live(**live) if live else None,
                 "steps": (),
             }
         )

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from enricher.formats import STANDARD, Ragged, parse_name
 from enricher.harmless import printable
+from enricher.model import StopCode
 from enricher.report.summary import JobOutcome, Summary
 
 
@@ -85,16 +86,19 @@ def _output_line(summary: Summary) -> str:
 
 def _next_command(summary: Summary) -> str:
     checkpoint = shlex.quote(summary.checkpoint or "")
+    if summary.reason_code == StopCode.MAX_CREDITS:
+        return f"Go on with a higher cap:  enricher resume {checkpoint} --max-credits N"
     if summary.outcome in (JobOutcome.STOPPED, JobOutcome.INTERRUPTED):
         return f"Go on with:  enricher resume {checkpoint}"
-    if summary.rows.in_doubt:
-        return (
-            f"See the doubts with:  enricher status {checkpoint}\n"
-            f"Send them again with:  enricher resume {checkpoint} --in-doubt retry"
-        )
+    lines = []
     if summary.rows.failed:
-        return f"Send the failed again with:  enricher resume {checkpoint} --retry-failed"
-    return ""
+        lines.append(f"Send the failed again with:  enricher resume {checkpoint} --retry-failed")
+    if summary.rows.in_doubt:
+        lines += [
+            f"See the doubts with:  enricher status {checkpoint}",
+            f"Send them again with:  enricher resume {checkpoint} --in-doubt retry",
+        ]
+    return "\n".join(lines)
 
 
 def doubt_lines(doubts: Sequence[Doubt]) -> list[str]:

@@ -145,7 +145,7 @@ CASES = [
     ),
     Case(
         "a summary file that cannot be",
-        "The summary cannot be written to no/s.json",
+        "no/s.json: No such file",
         "--summary-file",
         ["--summary-file", "no/s.json"],
     ),

@@ -1,9 +1,7 @@
 """Wrong usage, help, `simulate`, `demo`, pipes and terminals: the commands as a shell runs them."""
 
 import json
-import os
 import re
-import select
 import shlex
 import signal
 import socket
@@ -18,6 +16,7 @@ import pytest
 
 from enricher.simulator.settings import DEFAULT_API_KEY
 from tests.acceptance.desk import COMPANIES, PROGRAM, SAMPLES, Desk, Said, cells, until
+from tests.acceptance.terminal import Terminal
 from tests.support.canary import KEY
 
 ENRICHER = shlex.join(PROGRAM)
@@ -56,7 +55,7 @@ def demo(desk: Desk) -> tuple[Said, float]:
 
 # --- usage and help ------------------------------------------------------------------------------
 
-COMMANDS = ("run", "plan", "resume", "status", "export", "simulate", "demo")
+COMMANDS = ("run", "plan", "init", "resume", "status", "export", "schema", "simulate", "demo")
 
 WRONG = {
     "an unknown option": (["run", "l.csv", "--grd", "x"], "No such option '--grd'", "--grid"),
@@ -68,7 +67,7 @@ WRONG = {
     "a set without =": (["run", "l.csv", "--set", "website"], "'website' is not of", "--set"),
     "a label fed twice": (
         ["run", "l.csv", "--grid", "x", "-m", "a=B", "--set", "a=c"],
-        "fed twice, by a column and by a template: a",
+        "fed twice, by -m a=… and by --set a=…",
         "run --help",
     ),
     "a label mapped twice": (
@@ -141,10 +140,9 @@ def test_version_is_one_line(desk: Desk) -> None:
 # --- help -----------------------------------------------------------------------------------------
 
 LATER = (
-    *("--endpoint", "--yes"),
-    *("--log-format", "--no-progress", "--jobs", "enricher init"),
+    *("--endpoint",),
     *("enricher report", "enricher mcp"),
-    *(".xlsx", "job.toml"),
+    *(".xlsx",),
 )
 
 
@@ -155,11 +153,12 @@ def test_help_shows_what_there_is_and_nothing_that_is_to_come(shared_desk: Desk,
     assert text.startswith(f"Usage: {' '.join(['enricher', *words])} ")
     assert [word for word in LATER if word in text] == []
     assert max(map(len, text.splitlines())) <= 80
+    assert f" enricher {command or 'demo'}" in text.partition("\n\n")[2]  # an example
     if not command:
         assert re.findall(r"^  (\w+)  ", text.split("Commands:")[1], re.MULTILINE) == [*COMMANDS]
 
 
-@pytest.mark.parametrize("option", ["--retry-lock=5s", "--yes"])
+@pytest.mark.parametrize("option", ["--endpoint=signals", "--sheet=1"])
 def test_what_is_to_come_is_refused_and_not_ignored(shared_desk: Desk, option) -> None:
     said = shared_desk.do("run", "leads.csv", "--grid", COMPANIES.id, option, exits=2)
     assert f"No such option '{option.partition('=')[0]}'" in said.err
@@ -268,63 +267,6 @@ def test_what_is_only_said_ends_quietly_when_nobody_listens(desk: Desk, command)
 
 # --- a terminal ----------------------------------------------------------------------------------
 
-ON_A_TERMINAL = """
-import fcntl, os, sys, termios
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-
-
-class Terminal:
-    """A job that has a pseudo-terminal for everything; `shown` is what it wrote there."""
-
-    def __init__(self, desk: Desk, *words: str) -> None:
-        self._master, slave = os.openpty()
-        self.shown = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_A_TERMINAL, *PROGRAM, *words],
-            cwd=desk.folder,
-            env={**desk.env, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-        )
-        os.close(slave)
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.hang_up()
-
-    def until(self, words: str) -> None:
-        until(lambda: words in self._read(), f"{words!r} on the terminal")
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def hang_up(self) -> None:
-        if self._master >= 0:
-            os.close(self._master)
-            self._master = -1
-
-    def end(self) -> int:
-        """Its exit code, after everything that it shows was read."""
-        until(lambda: self._read() and self.process.poll() is not None, "its end")
-        self._read()
-        return self.process.wait()
-
-    def _read(self) -> str:
-        try:
-            while select.select([self._master], [], [], 0)[0]:
-                self.shown += os.read(self._master, 65536).decode(errors="replace")
-        except OSError:  # nobody holds the other end any more
-            pass
-        return self.shown
-
 
 def slow_job(desk: Desk) -> Terminal:
     desk.write("leads.csv", ["Company Name,Website", *(f"C{n},c{n}.com" for n in range(30))])
@@ -333,7 +275,7 @@ def slow_job(desk: Desk) -> Terminal:
 
 def test_on_a_terminal_a_bar_shows_how_far_it_is_and_ctrl_c_stops(desk: Desk) -> None:
     with slow_job(desk) as terminal:
-        terminal.until("/30 rows")
+        terminal.until("of 30 rows")
         until(lambda: len(desk.bought) >= 4, "four submissions")
         terminal.type("\x03")
         assert terminal.end() == 130
@@ -348,7 +290,7 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_ctrl_c_stops(desk: Desk) ->
 
 def test_a_terminal_that_is_closed_stops_the_job_cleanly(desk: Desk) -> None:
     with slow_job(desk) as terminal:
-        terminal.until("/30 rows")
+        terminal.until("of 30 rows")
         until(lambda: len(desk.bought) >= 4, "four submissions")
         terminal.hang_up()
         assert terminal.process.wait(30) == 129

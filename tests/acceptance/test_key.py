@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.desk import COMPANIES, PATIENCE, PROGRAM, Desk, until
-from tests.acceptance.terminal import at_terminal
+from tests.acceptance.questions import at_terminal
 from tests.support.canary import KEY
 
 WRONG = "sk-wrong-everywhere"

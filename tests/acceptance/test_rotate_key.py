@@ -12,7 +12,7 @@ from enricher.simulator import Access
 from enricher.simulator.routes import Endpoint
 from tests.acceptance.desk import Desk
 from tests.acceptance.proxy import proxy_before
-from tests.acceptance.terminal import CTRL_C, QUESTION, at_terminal
+from tests.acceptance.questions import CTRL_C, QUESTION, at_terminal
 from tests.support.canary import KEY
 
 ROTATE = ("rotate-key", "--api-key-file", "api.key")

@@ -1,0 +1,189 @@
+"""What a user orders, from the command line, the environment and a job file, to one `Job`."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from enricher.errors import UsageError
+from enricher.job import Job, Mistake, checked, flag_of, make_job, validated
+from enricher.jobfile import JobFile, Telling, read_job_file
+from enricher.providers import registry
+
+JOB_FILE = ".toml"
+
+
+ALL_TARGETS = frozenset(vendor.target_option for vendor in registry.vendors().values())
+"""Options that name what to run; each provider has its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job, and how it is to be told.
+
+    Attributes:
+        remarks: what the environment decided against the job file, one line each.
+    """
+
+    job: Job
+    telling: Telling
+    remarks: tuple[str, ...] = field(default=())
+
+
+def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Job:
+    """Validate options; the base URL comes from them, the environment, or the provider's own.
+
+    Raises:
+        UsageError: lists every mistake.
+        CannotGoOn: no such provider is installed.
+    """
+    vendor = _vendor_of(options)
+    mistakes = [f"{flag_of(name)}: {text}" for name, text in _foreign(vendor, options).items()]
+    if mistakes:
+        raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.")
+    return make_job(_addressed(vendor, options, environ), vendor.target_option)
+
+
+def _vendor_of(options: Mapping[str, Any]) -> registry.Vendor:
+    return registry.find(options.get("provider") or registry.DEFAULT)
+
+
+def _foreign(vendor: registry.Vendor, options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of other providers: they would be ignored in silence."""
+    return {
+        option: f"is an option of the provider {other}, not of {vendor.name}"
+        for option, other in registry.foreign_options(vendor).items()
+        if options.get(option)
+    }
+
+
+def _addressed(
+    vendor: registry.Vendor, options: Mapping[str, Any], environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """The fields of a job: what is run under one name, and where."""
+    base_url = options.get("base_url") or environ.get(vendor.base_url_variable) or vendor.base_url
+    named = {
+        "provider": vendor.name,
+        "target": options.get(vendor.target_option) or "",
+        "base_url": base_url or None,
+    }
+    return {**{n: value for n, value in options.items() if n not in ALL_TARGETS}, **named}
+
+
+def order_of(
+    source: Path,
+    options: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str] = os.environ,
+    heed: Callable[[Telling], None] = lambda _: None,
+) -> Order:
+    """The job that `source`, a data file or a job file, and `options` make.
+
+    Options take precedence over the environment, and that over the job file.
+
+    Args:
+        options: fields of `Job` and of `Telling`; `None` means not given.
+        heed: gets the telling as soon as it is known, before the job's mistakes are raised.
+
+    Raises:
+        UsageError: lists every mistake, if all are in the options.
+        JobFileError: lists every mistake, with its place.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if source.suffix.lower() == JOB_FILE:
+        return _by_file(source, given, environ, heed)
+    told, rest = telling_of(given)
+    heed(told)
+    return Order(job_of({**rest, "input": source}, environ), told)
+
+
+def telling_of(options: Mapping[str, Any]) -> tuple[Telling, dict[str, Any]]:
+    """How a job is to be told, and the options that are left.
+
+    Raises:
+        UsageError: lists every mistake.
+    """
+    telling, rest = _parted(options)
+    return validated(Telling, telling), rest
+
+
+def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    telling = {name: value for name, value in options.items() if name in Telling.model_fields}
+    return telling, {name: value for name, value in options.items() if name not in telling}
+
+
+def _by_file(
+    source: Path,
+    given: Mapping[str, Any],
+    environ: Mapping[str, str],
+    heed: Callable[[Telling], None],
+) -> Order:
+    file = read_job_file(source)
+    telling, options = _parted({**file.without_rivals(given), **_but_mappings(given)})
+    told, mistakes = checked(Telling, telling)
+    for mistake in mistakes:
+        file.reject_field(mistake.field, mistake.text)
+    heed(told or Telling())
+    vendor = _vendor_of(options)
+    remarks = _from_environment(options, given, file, vendor, environ)
+    file.check_files({**given, "input": given["read_from"]} if "read_from" in given else given)
+    job = _checked_with(file, options, given, vendor, environ)
+    if told is None or job is None:
+        raise UsageError("The options do not fit together.")  # never: the mistakes were raised
+    return Order(job, told, remarks)
+
+
+def _but_mappings(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in ("maps", "templates")}
+
+
+def _checked_with(
+    file: JobFile,
+    options: Mapping[str, Any],
+    given: Mapping[str, Any],
+    vendor: registry.Vendor,
+    environ: Mapping[str, str],
+) -> Job | None:
+    """The job; all that is wrong with the file and the options is raised together."""
+    addressed = {"checkpoint": file.checkpoint, **_addressed(vendor, options, environ)}
+    job, mistakes = checked(Job, addressed, vendor.target_option)
+    foreign = [Mistake(name, name, text) for name, text in _foreign(vendor, options).items()]
+    others = []
+    for mistake in (*foreign, *mistakes):
+        if mistake.option in given:
+            others.append(str(mistake))
+        elif not mistake.is_missing:
+            file.reject_field(mistake.option, mistake.text)
+        elif mistake.field not in ("output", "checkpoint") and not file.mentions(mistake.option):
+            file.reject_field(mistake.option, "is required, here or as an option")
+    if others and not file.mistakes:
+        raise UsageError("\n".join(others), mend="See `enricher run --help`.")
+    for text in others:
+        file.mistakes.append((0, text))
+    file.raise_mistakes()
+    return job
+
+
+def _from_environment(
+    options: dict[str, Any],
+    given: Mapping[str, Any],
+    file: JobFile,
+    vendor: registry.Vendor,
+    environ: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Take from `options` what the environment says otherwise than the file."""
+    remarks = []
+    url = environ.get(vendor.base_url_variable)
+    if url and "base_url" in file.job and "base_url" not in given:
+        del options["base_url"]
+        remarks.append(
+            f"{vendor.base_url_variable} is set: going to {url}, not to the base_url of {file.path}"
+        )
+    key = environ.get(vendor.key_variable)
+    if key and "api_key_file" in options and "api_key_file" not in given:
+        del options["api_key_file"]
+        remarks.append(
+            f"{vendor.key_variable} is set: its key is used, not the api_key_file of {file.path}"
+        )
+    return tuple(remarks)

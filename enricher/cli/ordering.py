@@ -1,0 +1,34 @@
+"""From the command line of `run` and `plan` to an order."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enricher.cli.options import job_options
+from enricher.cli.telling import warn
+from enricher.cli.voice import voice
+
+if TYPE_CHECKING:
+    from enricher.api import Order
+
+
+def order_of(source: Path, given: dict[str, Any]) -> "Order":
+    """The job of `run` and `plan`; from here on the program speaks as it says.
+
+    Raises:
+        click.UsageError, UsageError, JobFileError: see `api.order_of`.
+    """
+    options = job_options(given)
+    from enricher import api
+
+    voice.known = {"input": str(source)}
+    order = api.order_of(source, options, heed=voice.heed)
+    job = order.job
+    voice.known = {
+        "job": job.id,
+        "provider": job.provider,
+        "target": job.target,
+        **{name: str(getattr(job, name)) for name in ("input", "output", "checkpoint")},
+    }
+    for remark in order.remarks:
+        warn(remark)
+    return order
