@@ -24,7 +24,7 @@ PACKAGE = ROOT / "enricher"
 FLOORS: Sequence[set[str]] = (
     {
         *("errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"),
-        "notice",
+        *("notice", "forms"),
     },
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
@@ -50,6 +50,9 @@ SAME_FLOOR = {
     ("column", "cell"): "a column is many cells",
     ("column", "errors"): "a date without a text form is an input that cannot be read",
     ("jobfile", "job"): "a job file says what a job may say: it is read by the model of the job",
+    ("forms", "model"): "a form gives a value of the model",
+    ("forms", "formats"): "standard input has a name of its own",
+    ("forms", "cell"): "what is no text cannot be sent",
     ("__main__", "cli"): "`python -m enricher` is the same door",
 }
 """The only imports between rooms of one floor, each with its reason."""
@@ -80,7 +83,7 @@ LIBRARIES = {
     "keyring": ("providers.system_keyring",),
     "platformdirs": ("api", "job"),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
-    "pydantic": ("job", "jobfile"),
+    "pydantic": ("forms", "job", "jobfile"),
     "rich": ("cli",),
     "sqlite3": ("checkpoint",),
     "sqlite_utils": ("checkpoint",),

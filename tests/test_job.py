@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from enricher.errors import UsageError
-from enricher.job import make_job, parse_age, parse_in_flight, parse_rate
+from enricher.forms import parse_age, parse_in_flight, parse_rate
+from enricher.job import make_job
 from enricher.model import Mode
 
 URL = "https://api.bitscale.ai/api/v1"

@@ -13,7 +13,7 @@ from enricher.cli.schema import descriptions
 from enricher.errors import EnricherError, JobFileError, UsageError
 from enricher.job import Job
 from enricher.jobfile import Draft, read_job_file, written
-from enricher.jobfile.layout import keys
+from enricher.jobfile.layout import TARGETS, keys
 from enricher.jobfile.places import places
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def test_every_section_is_read_and_paths_are_relative_to_the_file(folder: Path) 
     assert (job.input, job.output) == (folder / "lists/leads.csv", folder / "out.csv")
     assert job.checkpoint == folder / "leads.job.checkpoint.db"
     assert job.api_key_file == folder / "secret.key"
-    assert (job.grid, job.output_columns) == ("a1b2", ("Company Description",))
+    assert (job.target, job.output_columns) == ("a1b2", ("Company Description",))
     assert job.maps == {"company_name": "Company Name", "a b": "A"}
     assert job.templates == {"website": "https://{Domain}", "country": "{{US}}"}
     assert (job.rate, job.run_timeout, job.max_failures.share) == (5.0, 900.0, 0.05)
@@ -80,7 +80,8 @@ def test_every_section_is_read_and_paths_are_relative_to_the_file(folder: Path) 
 
 def test_every_option_of_a_job_has_its_key() -> None:
     fields = {key.field for key in keys().values() if key.model is Job}
-    assert fields == set(Job.model_fields) - {"maps", "templates"}
+    by_other_names = {"maps", "templates", "target"}
+    assert fields == set(Job.model_fields) - by_other_names - {"read_from"} | set(TARGETS)
 
 
 def test_all_mistakes_are_listed_with_their_places(folder: Path) -> None:
@@ -131,7 +132,7 @@ verbose = true
 def test_what_is_required_may_stand_in_the_file_or_be_an_option(folder: Path) -> None:
     text = 'input = "lists/leads.csv"\n[provider]\n'
     assert mistakes(folder, text) == ["2: provider.grid: is required, here or as an option"]
-    assert ordered(folder, text, grid="x").job.grid == "x"
+    assert ordered(folder, text, grid="x").job.target == "x"
 
 
 def test_mistakes_of_options_alone_are_wrong_usage(folder: Path) -> None:

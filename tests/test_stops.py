@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enricher.job import parse_limit
+from enricher.forms import parse_limit
 from enricher.model import Limit, Spent, StopCode
 from enricher.stops import COLLECT_FOR, FREE_AFTER, READ_EVERY, Caps, Purse, Stops
 

@@ -23,7 +23,8 @@ from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.formats import STANDARD
-from enricher.job import Job, make_job, parse_age, parse_in_flight, parse_limit, parse_rate
+from enricher.forms import parse_age, parse_in_flight, parse_limit, parse_rate
+from enricher.job import Job, make_job
 from enricher.jobfile import Draft, LogFormat, Telling, schema, written
 from enricher.model import Stop, StopCode, Warn
 from enricher.notice import EventName, event_of

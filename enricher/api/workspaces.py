@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from enricher import pace
 from enricher.errors import UsageError
-from enricher.job import parse_path, parse_url
+from enricher.forms import parse_path, parse_url
 from enricher.model import RequestCounts, Warn
 from enricher.preflight import asker
 from enricher.providers import bitscale

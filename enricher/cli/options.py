@@ -343,7 +343,6 @@ JOB_OPTIONS = together(
         MAX_CREDITS,
         MAX_FAILURES,
         MAX_OUTAGE,
-        ALLOW_FAILURES,
         option(
             "--checkpoint",
             type=PATH,

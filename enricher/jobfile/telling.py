@@ -4,7 +4,7 @@ import enum
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from enricher.job import FilePath
+from enricher.forms import FilePath
 
 
 class LogFormat(enum.StrEnum):

@@ -55,7 +55,11 @@ def demo(desk: Desk) -> tuple[Said, float]:
 
 # --- usage and help ------------------------------------------------------------------------------
 
-COMMANDS = ("run", "plan", "init", "resume", "status", "export", "schema", "simulate", "demo")
+COMMANDS = (
+    *("run", "plan", "init", "resume", "status", "export"),
+    *("workspace", "grids", "grid", "contract", "key", "rotate-key"),
+    *("schema", "simulate", "demo"),
+)
 
 WRONG = {
     "an unknown option": (["run", "l.csv", "--grd", "x"], "No such option '--grd'", "--grid"),
@@ -155,7 +159,7 @@ def test_help_shows_what_there_is_and_nothing_that_is_to_come(shared_desk: Desk,
     assert max(map(len, text.splitlines())) <= 80
     assert f" enricher {command or 'demo'}" in text.partition("\n\n")[2]  # an example
     if not command:
-        assert re.findall(r"^  (\w+)  ", text.split("Commands:")[1], re.MULTILINE) == [*COMMANDS]
+        assert re.findall(r"^  ([\w-]+)  ", text.split("Commands:")[1], re.MULTILINE) == [*COMMANDS]
 
 
 @pytest.mark.parametrize("option", ["--endpoint=signals", "--sheet=1"])

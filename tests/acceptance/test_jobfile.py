@@ -45,7 +45,7 @@ def test_a_job_file_is_all_that_a_run_needs_from_anywhere(desk: Desk) -> None:
     desk.write("today.csv", [*ROWS, "Cog,cog.com,z"])
     again = desk.do("run", "leads.job.toml", "--input", "today.csv").json
     assert (again["job"], again["runs"]["submitted"]) == (told["job"], 1)
-    assert again["input"] == str(desk.folder / "today.csv")
+    assert again["input"] == str(desk.folder / "leads.csv")  # what the job is known by
 
 
 def test_plan_knows_what_a_run_costs_when_some_were_paid(desk: Desk) -> None:
