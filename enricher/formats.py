@@ -91,3 +91,25 @@ def split_pattern(path: Path) -> tuple[Path, str]:
         base = base.parent
     rest = str(path.relative_to(base)) if base != path else ""
     return (base, rest) if _WILDCARD.search(rest) else (path, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a delimited text file is written."""
+
+    delimiter: str = ","
+    line_end: str = "\n"
+    bom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A file as it was when it was read; equal fingerprints mean that nobody wrote to it.
+
+    `version` is whatever else tells it: a digest over several files, a store's own mark.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    version: str = ""

@@ -13,12 +13,10 @@ import polars as pl
 
 from enricher.column import column_as_text
 from enricher.errors import MappingError
-from enricher.model import Context, Inputs
+from enricher.model import KEY_SIZE, Context, Inputs
 
 KEY_FORM = 1
 """Part of every key. A changed form makes every stored result unfindable: users would pay again."""
-
-KEY_SIZE = 16
 
 _TEMPLATE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 

@@ -82,6 +82,9 @@ class RowStatus(enum.StrEnum):
     IN_DOUBT = "in_doubt"
 
 
+KEY_SIZE = 16
+"""Bytes of a content key."""
+
 # --- what is asked --------------------------------------------------------------------------
 
 Inputs = Mapping[str, str]
@@ -112,6 +115,27 @@ class Item:
     @property
     def attempt(self) -> int:
         return self.supersedes + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items that one request submits, and its exact bytes.
+
+    A request with the same `id` and bytes may be repeated for as long as the provider remembers
+    the id: it is processed once.
+    """
+
+    id: str
+    items: tuple[Item, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveredBatch:
+    """A batch of an earlier life that is not answered; `age` in seconds since it was formed."""
+
+    batch: Batch
+    age: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +187,13 @@ class Mode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """`item` is about to be submitted."""
+    """`item` is about to be submitted.
+
+    `batched`: its request leaves only after a `BatchFormed`, so that without one it has not left.
+    """
 
     item: Item
+    batched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +213,12 @@ class GotId:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
+    """`provisional`: the provider calls its answer a stand-in; it serves this pass only."""
+
     key: bytes
     outputs: Mapping[str, Json]
     names: Mapping[str, str]
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +239,36 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """The submission may have been processed."""
+    """The submission may have been processed.
+
+    `again`: the provider said that it broke on it, and it is submitted once more at once.
+    """
 
     key: bytes
     reason: str
+    again: bool = False
 
 
-Event = Intended | Withdrew | GotId | Completed | Failed | Stalled | Doubted
+End = Withdrew | Completed | Failed | Stalled | Doubted
+"""What closes an attempt in this invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFormed:
+    """The intents of the items are one submission now."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnded:
+    """The batch was answered, or is given up: what became of each item, all at once."""
+
+    batch_id: str
+    events: tuple[End, ...]
+
+
+Event = Intended | GotId | End | BatchFormed | BatchEnded
 
 
 class Journal(Protocol):
@@ -329,31 +383,6 @@ class Spent:
     used: float = 0.0
     highest: float | None = None
     free: int = 0
-
-
-# --- tables ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a delimited text file is written."""
-
-    delimiter: str = ","
-    line_end: str = "\n"
-    bom: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """A file as it was when it was read; equal fingerprints mean that nobody wrote to it.
-
-    `version` is whatever else tells it: a digest over several files, a store's own mark.
-    """
-
-    size: int
-    mtime_ns: int
-    inode: int
-    version: str = ""
 
 
 OnSent = Callable[[], None]

@@ -78,7 +78,8 @@ def _fate_of_result(record: Record, wanted: Wanted) -> Fate:
 
     A result of more columns than are asked for is not replaced by one of fewer: they were paid.
     """
-    if record.outputs_at >= wanted.refresh_before or is_kept_broad(record, wanted):
+    fresh = record.outputs_at >= wanted.refresh_before and not _is_outdated_stand_in(record, wanted)
+    if fresh or is_kept_broad(record, wanted):
         return Ended(RowStatus.COMPLETED)
     if record.state in (State.SUBMITTING, State.RUNNING):
         serves = covers(record.asked, wanted.asked)
@@ -88,6 +89,11 @@ def _fate_of_result(record: Record, wanted: Wanted) -> Fate:
     if record.state is State.STALLED:
         return UnderWay(stalled=True, refresh=True)
     return Buy(record.attempt, Cause.REFRESH)
+
+
+def _is_outdated_stand_in(record: Record, wanted: Wanted) -> bool:
+    """What the provider itself called no real answer is asked for again in every pass."""
+    return record.provisional and record.outputs_at < wanted.pass_began
 
 
 def is_kept_broad(record: Record, wanted: Wanted) -> bool:
@@ -223,15 +229,18 @@ class Estimate:
 
 
 def requests_per_run(
-    mode: Mode, submitted: int = 0, requests: int = 0, *, collected: bool = False
+    mode: Mode, submitted: int = 0, requests: int = 0, *, collected: bool = False, batch: int = 0
 ) -> float:
     """What runs usually need, or did the last time: so many `requests` for those `submitted`.
 
     Args:
         collected: a result has a request of its own, which may be held until the run has ended.
+        batch: how many runs one request makes, where it makes more than one.
     """
     if submitted >= _KNOWN:
         return requests / submitted
+    if batch:
+        return 1 / batch
     if not collected:
         return REQUESTS_PER_RUN[mode]
     return 1 + REQUESTS_PER_RUN[Mode.ASYNC if mode is Mode.ASYNC else Mode.SYNC]

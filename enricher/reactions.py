@@ -4,14 +4,17 @@ The engine carries a reaction out: it writes the event, repeats the request, sto
 """
 
 import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from enricher.model import (
+    Cause,
     Completed,
     Doubted,
-    Event,
+    End,
     Failed,
     GotId,
+    Item,
     Stalled,
     Stop,
     StopCode,
@@ -20,8 +23,14 @@ from enricher.model import (
 from enricher.notice import EventName, Notice
 from enricher.verdicts import (
     Accepted,
+    BatchAnswered,
+    BatchRejected,
+    BatchTooLarge,
+    Broken,
     Done,
     Ends,
+    InProgress,
+    ItemVerdict,
     JobStops,
     KeyRejected,
     Malformed,
@@ -59,7 +68,7 @@ class Reaction:
     `stage` is that of a look which follows at once.
     """
 
-    event: Event | None = None
+    event: GotId | End | None = None
     again: Again | None = None
     stop: Stop | None = None
     note: str = ""
@@ -187,3 +196,114 @@ def said_to_everyone(verdict: SaidToEveryone) -> Reaction:
             )
         case KeyRejected(message):
             return Reaction(stop=Stop(StopCode.KEY_REVOKED, f"INVALID_API_KEY: {message}"))
+
+
+# --- batches --------------------------------------------------------------------------------
+
+MOST_BROKEN = 5
+"""Submissions of an item on which the provider says that it broke; each may have been metered."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReaction:
+    """What to do about a batch: end it, or repeat its request; stop the job, tell a person.
+
+    Attributes:
+        events: what became of each item; `None` while the batch goes on.
+        back: items to be submitted again, in any batch.
+        apart: items to be submitted again, each tuple in a batch of its own.
+        most: how many items a batch may hold, if that was learnt.
+    """
+
+    events: tuple[End, ...] | None = None
+    back: tuple[Item, ...] = ()
+    apart: tuple[tuple[Item, ...], ...] = ()
+    again: Again | None = None
+    most: int | None = None
+    stop: Stop | None = None
+    note: str = ""
+
+
+def after_batch(
+    items: tuple[Item, ...],
+    verdict: Verdict,
+    refusals: Refusals,
+    *,
+    faults: int,
+    forgotten: bool,
+    broken: Mapping[bytes, int],
+) -> BatchReaction:
+    """What the answer to the submission of a batch leads to.
+
+    Args:
+        faults: requests of this batch in a row that brought no usable answer, before this one.
+        forgotten: the provider may not recognise the request any more.
+        broken: how often the provider broke on an item before.
+    """
+    match verdict:
+        case BatchAnswered(verdicts):
+            refusals.good_answer()
+            return _answered(items, verdicts, broken)
+        case BatchTooLarge(most):
+            return _too_large(items, most)
+        case BatchRejected(code, message):
+            return _rejected(items, code, message, refusals)
+        case Refused():
+            return BatchReaction(again=Again.AT_ONCE)
+        case InProgress():
+            return BatchReaction(again=Again.AFTER_BACKOFF)
+        case KeyRejected() | JobStops():
+            said = said_to_everyone(verdict)
+            return BatchReaction(again=Again.AT_ONCE, stop=said.stop, note=said.note)
+        case NotSent() | MaybeSent() | Malformed():
+            senseless = isinstance(verdict, Malformed) and faults + 1 >= LOOKS_WITHOUT_SENSE
+            if forgotten or senseless:
+                return BatchReaction(tuple(Doubted(item.key, verdict.reason) for item in items))
+            return BatchReaction(again=Again.AFTER_BACKOFF)
+    raise TypeError(f"{verdict} is no answer to a batch")
+
+
+def _answered(
+    items: tuple[Item, ...], verdicts: Sequence[ItemVerdict], broken: Mapping[bytes, int]
+) -> BatchReaction:
+    events: list[End] = []
+    back: list[Item] = []
+    for item, verdict in zip(items, verdicts, strict=True):
+        match verdict:
+            case Done(outputs, names, provisional):
+                events.append(Completed(item.key, outputs, names, provisional))
+            case RowRejected(code, message):
+                events.append(Failed(item.key, code, message))
+            case Broken(code, message) if broken.get(item.key, 0) + 1 >= MOST_BROKEN:
+                events.append(Failed(item.key, code, f"{message}; it may have been metered"))
+            case Broken(code, message):
+                events.append(Doubted(item.key, f"{code}: {message}", again=True))
+                back.append(
+                    replace(item, supersedes=item.attempt, cause=Cause.IN_DOUBT),
+                )
+    return BatchReaction(tuple(events), back=tuple(back))
+
+
+def _too_large(items: tuple[Item, ...], told: int | None) -> BatchReaction:
+    if len(items) == 1:
+        text = "the provider takes no batch of even one item"
+        return BatchReaction((Failed(items[0].key, "BATCH_TOO_LARGE", text),))
+    most = told if told and told < len(items) else len(items) // 2
+    return BatchReaction(_withdrawn(items), back=items, most=most)
+
+
+def _rejected(
+    items: tuple[Item, ...], code: str, message: str, refusals: Refusals
+) -> BatchReaction:
+    """Halves are submitted apart, until the item that is not valid stands alone."""
+    if len(items) > 1:
+        half = len(items) // 2
+        return BatchReaction(_withdrawn(items), apart=(items[:half], items[half:]))
+    alone = refusals.count(items[0].key, RowRejected(code, message, suspicious=True))
+    if not isinstance(alone.event, Failed | Withdrew):
+        raise TypeError(f"{alone.event} is not what a refusal leads to")
+    return BatchReaction((alone.event,), back=items if alone.again else (), stop=alone.stop)
+
+
+def _withdrawn(items: tuple[Item, ...]) -> tuple[End, ...]:
+    return tuple(Withdrew(item.key) for item in items)

@@ -16,7 +16,8 @@ class Record:
     newest *completed* attempt (`None` if there is none), `outputs_asked` what that one asked, and
     `outputs_at` when it ended. `tried_in` is the pass of the newest attempt, `before` the state of
     the attempt that it superseded (`IN_DOUBT` also if that doubt was closed as failed). `revision`
-    is that of the target when the outputs were asked for. Times in seconds since 1970.
+    is that of the target when the outputs were asked for; `provisional` outputs serve the pass in
+    which they came. Times in seconds since 1970.
     """
 
     state: State
@@ -32,6 +33,7 @@ class Record:
     tried_in: int = 0
     before: State | None = None
     revision: str = ""
+    provisional: bool = False
 
 
 class LeftOut(enum.StrEnum):

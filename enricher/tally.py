@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from enricher.model import (
+    BatchEnded,
     Completed,
     Doubted,
     Event,
@@ -104,12 +105,16 @@ class RowTally:
 
     def hear(self, event: Event) -> None:
         """Take note of an event that is on disk."""
-        if isinstance(event, Intended):
-            self._bought.add(event.item.key)
-        elif isinstance(event, Withdrew):
-            self._bought.discard(event.key)
-        elif status := _ENDS.get(type(event)):
-            self._end(event.key, status)
+        match event:
+            case Intended(item):
+                self._bought.add(item.key)
+            case Withdrew(key):
+                self._bought.discard(key)
+            case BatchEnded(_, events):
+                for each in events:
+                    self.hear(each)
+            case Completed(key) | Failed(key) | Stalled(key) | Doubted(key, again=False):
+                self._end(key, _ENDS[type(event)])
 
     def _end(self, key: bytes, status: RowStatus) -> None:
         if key in self._refreshing:

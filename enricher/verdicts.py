@@ -19,10 +19,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The run is complete. `outputs` is `{output id: value}`, `names` `{output id: name}`."""
+    """The run is complete. `outputs` is `{output id: value}`, `names` `{output id: name}`.
+
+    `provisional`: the provider calls the answer a stand-in for the real one.
+    """
 
     outputs: Mapping[str, Json]
     names: Mapping[str, str]
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,45 @@ class Facts:
     data: Mapping[str, Json]
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The provider answered that it broke on this item of a batch; it may have been metered."""
+
+    code: str
+    message: str
+
+
+ItemVerdict = Done | RowRejected | Broken
+"""What became of one item of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswered:
+    """Each item of the batch has its own verdict, in order."""
+
+    items: tuple[ItemVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTooLarge:
+    """Nothing was processed; `most` items would have been, `None` if that is not told."""
+
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRejected:
+    """Nothing was processed: one of the items, nobody says which, is not valid."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """The very same batch is being processed: to be asked for again a little later."""
+
+
 Verdict = (
     Accepted
     | Done
@@ -128,6 +171,10 @@ Verdict = (
     | JobStops
     | Alive
     | Facts
+    | BatchAnswered
+    | BatchTooLarge
+    | BatchRejected
+    | InProgress
 )
 
 Ends = Done | RunFailed

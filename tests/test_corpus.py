@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from enricher.errors import InputError
-from enricher.formats import AS_FOUND, Ragged, Reading
-from enricher.model import Dialect
+from enricher.formats import AS_FOUND, Dialect, Ragged, Reading
 from enricher.source import open_table
 
 CORPUS = Path(__file__).parent / "data"

@@ -13,11 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enricher.errors import OutputError
-from enricher.model import (
-    Dialect,
-    OutputColumn,
-    RowStatus,
-)
+from enricher.formats import Dialect
+from enricher.model import OutputColumn, RowStatus
 from enricher.record import Outcome
 from enricher.sink import (
     Layout,

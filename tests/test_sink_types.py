@@ -13,11 +13,8 @@ from hypothesis import strategies as st
 from enricher.cell import as_text
 from enricher.column import column_as_text
 from enricher.errors import InputError, OutputError
-from enricher.model import (
-    Dialect,
-    OutputColumn,
-    RowStatus,
-)
+from enricher.formats import Dialect
+from enricher.model import OutputColumn, RowStatus
 from enricher.record import Outcome
 from enricher.sink import Layout, check_layout, status_columns, write
 from enricher.source import open_table

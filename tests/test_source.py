@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enricher.errors import InputError
-from enricher.model import Dialect
+from enricher.formats import Dialect
 from enricher.source import open_table
 
 UTF8 = b"a,b\n" + "é,ü\n".encode() * 9

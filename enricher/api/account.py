@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from enricher.api.engines import AnyEngine, usual_requests
 from enricher.api.outside import Moment, Outside
 from enricher.api.pulse import Pulse
 from enricher.api.wiring import Prepared
 from enricher.api.writing import RowsWritten
-from enricher.engine import Engine
 from enricher.model import Event, RowStatus, Stop
 from enricher.notice import Notice
-from enricher.plan import SHARE_OF_LIMIT, Census, estimate, requests_per_run
+from enricher.plan import SHARE_OF_LIMIT, Census, estimate
 from enricher.report.summary import (
     CreditTotals,
     ErrorTold,
@@ -46,7 +46,7 @@ class Account:
         self.tally = RowTally(0)
         self._pulse = Pulse()
         self.used: float | None = None
-        self.engine: Engine | None = None
+        self.engine: AnyEngine | None = None
         self.written: RowsWritten | None = None
         self.since_last = ""
         self.in_flight = 0
@@ -168,7 +168,7 @@ class Account:
         if learnt:
             return round(learnt.seconds / SHARE_OF_LIMIT, 1)
         in_flight = self.engine.in_flight if self.engine else 0
-        per_run = requests_per_run(self._ready.job.mode)
+        per_run = usual_requests(self._ready)()
         return estimate(left, self._ready.gate.rate, in_flight, per_run).seconds
 
 

@@ -39,7 +39,7 @@ def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) 
         CannotGoOn: no such provider is installed.
     """
     vendor = _vendor_of(options)
-    mistakes = [f"{flag_of(name)}: {text}" for name, text in _foreign(vendor, options).items()]
+    mistakes = [f"{flag_of(name)}: {text}" for name, text in _unfit(vendor, options).items()]
     if mistakes:
         raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.")
     return make_job(_addressed(vendor, options, environ), vendor.target_option)
@@ -49,13 +49,17 @@ def _vendor_of(options: Mapping[str, Any]) -> registry.Vendor:
     return registry.find(options.get("provider") or registry.DEFAULT)
 
 
-def _foreign(vendor: registry.Vendor, options: Mapping[str, Any]) -> dict[str, str]:
-    """Options of other providers: they would be ignored in silence."""
-    return {
+def _unfit(vendor: registry.Vendor, options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of other providers, which would be ignored in silence, and what it cannot run."""
+    unfit = {
         option: f"is an option of the provider {other}, not of {vendor.name}"
         for option, other in registry.foreign_options(vendor).items()
         if options.get(option)
     }
+    target = options.get(vendor.target_option)
+    if target and vendor.targets and target not in vendor.targets:
+        unfit[vendor.target_option] = f"{target!r} is none of {', '.join(vendor.targets)}"
+    return unfit
 
 
 def _addressed(
@@ -148,9 +152,9 @@ def _checked_with(
     """The job; all that is wrong with the file and the options is raised together."""
     addressed = {"checkpoint": file.checkpoint, **_addressed(vendor, options, environ)}
     job, mistakes = checked(Job, addressed, vendor.target_option)
-    foreign = [Mistake(name, name, text) for name, text in _foreign(vendor, options).items()]
+    unfit = [Mistake(name, name, text) for name, text in _unfit(vendor, options).items()]
     others = []
-    for mistake in (*foreign, *mistakes):
+    for mistake in (*unfit, *mistakes):
         if mistake.option in given:
             others.append(str(mistake))
         elif not mistake.is_missing:

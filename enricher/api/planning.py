@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+from enricher.api.engines import usual_requests
 from enricher.api.remarks import earlier, remarks_on, remarks_on_reading, seen_of, since_last
 from enricher.api.wiring import (
     Prepared,
@@ -21,8 +22,7 @@ from enricher.errors import CannotGoOn
 from enricher.feed import Lookup
 from enricher.job import Job
 from enricher.model import Credits, Mode, Warn
-from enricher.plan import ASK_ABOVE, Census, Estimate, estimate, requests_per_run
-from enricher.providers.base import Hold
+from enricher.plan import ASK_ABOVE, Census, Estimate, estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ class Plan:
 SAMPLES = 3
 
 
-def _learnt(reader: Reader, job: Job, collected: bool) -> float:
+def _learnt(reader: Reader, job: Job, usual: Callable[..., float]) -> float:
     """Requests a run, as the job's latest invocation found if it was in the same mode."""
     summary = reader.latest_summary(job.id)
     if summary is None or reader.job(job.id).options.get("mode", Mode.ASYNC) != job.mode:
-        return requests_per_run(job.mode, collected=collected)
+        return usual()
     requests = summary["requests"]
     sent = requests["submit"] + requests["poll"]
-    return requests_per_run(job.mode, summary["runs"]["submitted"], sent, collected=collected)
+    return usual(summary["runs"]["submitted"], sent)
 
 
 async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
@@ -107,11 +107,11 @@ def census_of(ready: Prepared, lookup: Lookup, this_pass: Pass) -> Census:
 def plan_of(ready: Prepared, census: Census, reader: Reader | None = None) -> Plan:
     """The plan for what was counted; `reader` tells what earlier runs needed."""
     job = ready.job
-    collected = ready.provider.holds is Hold.COLLECT
-    per_run = requests_per_run(job.mode, collected=collected)
+    usual = usual_requests(ready)
+    per_run = usual()
     before = None
     if reader:
-        per_run = _learnt(reader, job, collected)
+        per_run = _learnt(reader, job, usual)
         before = earlier(reader.census(job.id), seen_of(ready, ready.flow))
     samples = ready.flow.samples(SAMPLES)
     return Plan(

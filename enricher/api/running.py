@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from enricher.api.account import Account
+from enricher.api.engines import (
+    NOTHING,
+    Recovery,
+    Surroundings,
+    engine_for,
+    recovery_of,
+    work_off,
+)
 from enricher.api.feeder import Feeder
 from enricher.api.hooks import Hooks
 from enricher.api.outside import REAL, Moment, Outside
@@ -25,7 +33,6 @@ from enricher.api.remarks import (
 from enricher.api.wiring import (
     Prepared,
     is_begun,
-    most_in_flight,
     nothing_known,
     open_input,
     prepared,
@@ -35,7 +42,6 @@ from enricher.api.wiring import (
 )
 from enricher.api.writing import RowsWritten, Writer, check_replaceable, is_ours, places_of
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
-from enricher.engine import Engine, Tools
 from enricher.errors import ProviderRefused, ServerGone
 from enricher.feed import Lookup
 from enricher.formats import STANDARD
@@ -46,18 +52,15 @@ from enricher.model import (
     Failed,
     Item,
     Journal,
-    Recovered,
     Spent,
     State,
     Stop,
     StopCode,
 )
 from enricher.notice import EventName, Notice
-from enricher.pace import Breaker
 from enricher.plan import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.preflight import asker
 from enricher.providers.base import Ask
-from enricher.reactions import Refusals
 from enricher.record import InDoubt
 from enricher.report.evidence import Evidence, evidence_lines
 from enricher.report.summary import Summary
@@ -172,11 +175,11 @@ class Invocation:
         if counted is None:
             check_consent(self._ready, census, self._hooks.consent, self._reader)
         self._remark(census, before)
-        recovered = self._recovered()
-        self._account.begin(census, [run.key for run in recovered if run.stalled])
+        recovery = recovery_of(self._reader, self._ready.context, self._outside.clock())
+        self._account.begin(census, recovery.stalled)
         await self._save(self._account.now())
         self._hooks.ready(self._stop)
-        stop = await self._work(recovered)
+        stop = await self._work(recovery)
         if stop is None and self._outgrown:  # by now every run under way has ended, or stalled
             stop = await self._again()
         if stop is None and self._job.in_doubt is not InDoubt.HOLD:
@@ -186,7 +189,7 @@ class Invocation:
     async def _again(self, *, doubts: bool = False) -> Stop | None:
         """Feed once more what the work so far has left to do."""
         self._account.begin_again()
-        return self._asked_to_stop or await self._work((), doubts=doubts)
+        return self._asked_to_stop or await self._work(doubts=doubts)
 
     def _stop(self, stop: Stop) -> None:
         """Stop what is at work now, and begin nothing after it."""
@@ -227,42 +230,23 @@ class Invocation:
         """Whether a person will be asked, who must hear what is still to be bought."""
         return self._hooks.consent is not None and census["new_runs"] > ASK_ABOVE
 
-    def _recovered(self) -> list[Recovered]:
-        now = self._outside.clock()
-        return [
-            Recovered(
-                found.key,
-                found.run_id,
-                age=max(0.0, now - found.submitted_at),
-                stalled=found.state is State.STALLED,
-            )
-            for found in self._reader.unfinished(self._ready.context, State.RUNNING, State.STALLED)
-        ]
-
     # --- the work ----------------------------------------------------------------------------
 
-    async def _work(self, recovered: Sequence[Recovered], *, doubts: bool = False) -> Stop | None:
+    async def _work(self, recovery: Recovery = NOTHING, *, doubts: bool = False) -> Stop | None:
         journal = Committer(self._store.apply, in_thread(self._writer), self._heard)
-        answered = self._reader.pass_has_answers(self._id)
-        self._account.engine = Engine(
-            Tools(
-                provider=self._ready.provider,
-                gate=self._ready.gate,
-                breaker=Breaker(self._job.max_outage),
-                refusals=Refusals(answered=answered),
-                journal=journal,
-                counts=self._ready.counts,
-                run_timeout=self._job.run_timeout,
-                warn=self._hooks.warn,
-                stops=self._stops,
-                mode=self._job.mode,
-                most_in_flight=most_in_flight(self._job),
-                spent=self._keep_spent,
-            )
+        around = Surroundings(
+            journal=journal,
+            stops=self._stops,
+            answered=self._reader.pass_has_answers(self._id),
+            warn=self._hooks.warn,
+            spent=self._keep_spent,
+            most_in_batch=self._reader.max_batch(self._ready.context),
+            learnt=self._keep_max_batch,
         )
+        engine = self._account.engine = engine_for(self._ready, around)
         ticker = asyncio.create_task(self._tick())
         try:
-            return await self._account.engine.run(self._feed(journal, doubts), recovered)
+            return await work_off(engine, self._feed(journal, doubts), recovery)
         finally:
             ticker.cancel()
             await asyncio.wait({ticker})
@@ -293,6 +277,9 @@ class Invocation:
     def _keep_spent(self, spent: Spent) -> None:
         self._account.used = spent.used
         self._saving.append(asyncio.ensure_future(self._stored(self._store.save_spent, spent)))
+
+    def _keep_max_batch(self, most: int) -> None:
+        self._saving.append(asyncio.ensure_future(self._stored(self._store.save_max_batch, most)))
 
     async def _tick(self) -> None:
         while True:

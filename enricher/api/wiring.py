@@ -25,7 +25,7 @@ from enricher.model import (
 )
 from enricher.preflight import asker
 from enricher.providers import registry
-from enricher.providers.base import Briefing, Provider
+from enricher.providers.base import BatchProvider, Briefing, Provider
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import NetworkBackend, Transport
 from enricher.record import InDoubt, Record, Wanted
@@ -45,7 +45,7 @@ class Prepared:
     context: Context
     mapping: InputMapping
     flow: RowFlow
-    provider: Provider
+    provider: Provider | BatchProvider
     gate: pace.Gate
     counts: RequestCounts
 
@@ -101,7 +101,7 @@ class Briefed:
     """A target after everything that can be asked for free."""
 
     briefing: Briefing
-    provider: Provider
+    provider: Provider | BatchProvider
     gate: pace.Gate
     counts: RequestCounts
 

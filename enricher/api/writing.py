@@ -9,9 +9,9 @@ from enricher import sink
 from enricher.checkpoint import Reader
 from enricher.checkpoint.exports import was_exported
 from enricher.errors import OutputError
-from enricher.formats import parse_name
+from enricher.formats import Dialect, parse_name
 from enricher.job import Job, partial_of
-from enricher.model import Dialect, Limit, OutputColumn, RowStatus, Warn
+from enricher.model import Limit, OutputColumn, RowStatus, Warn
 from enricher.source import Table
 
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from enricher.checkpoint.batches import split_keys
 from enricher.checkpoint.files import connect_reader, unreadable
 from enricher.checkpoint.passes import CONTINUED, Pass
 from enricher.errors import CheckpointError
 from enricher.model import (
+    Batch,
     Context,
+    Item,
     OutputColumn,
     State,
 )
@@ -50,6 +53,14 @@ class Unfinished:
     submitted_at: float
     inputs: Mapping[str, str]
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A batch that is not answered; `formed_at` in seconds since 1970."""
+
+    batch: Batch
+    formed_at: float
 
 
 class Reader:
@@ -230,7 +241,8 @@ class Reader:
             "SELECT i.key, i.state, i.attempt, s.columns, i.code, i.message, rs.columns,"
             " coalesce(h.ended_at, i.ended_at), i.ended_at, i.pass,"
             f" CASE p.code WHEN 'IN_DOUBT' THEN {int(State.IN_DOUBT)} ELSE p.state END,"
-            f" coalesce(rs.revision, ''), {'r.outputs' if outputs else 'NULL'}"
+            f" coalesce(rs.revision, ''), coalesce(r.provisional, 0),"
+            f" {'r.outputs' if outputs else 'NULL'}"
             " FROM items i JOIN column_sets s ON s.id = i.column_set"
             " LEFT JOIN results r ON r.id = i.result"
             " LEFT JOIN column_sets rs ON rs.id = r.column_set"
@@ -240,7 +252,7 @@ class Reader:
             tuple(keys),
         )
         for key, state, attempt, asked, code, message, outputs_asked, *more in rows:
-            outputs_at, ended_at, tried_in, before, revision, stored = more
+            outputs_at, ended_at, tried_in, before, revision, provisional, stored = more
             yield (
                 key,
                 Record(
@@ -257,8 +269,30 @@ class Reader:
                     tried_in=tried_in,
                     before=State(before) if before else None,
                     revision=revision,
+                    provisional=bool(provisional),
                 ),
             )
+
+    def batches(self, context: Context) -> list[Recorded]:
+        """The batches of `context` that are not answered, oldest first."""
+        rows = self._all(
+            "SELECT b.id, b.keys, b.body, b.formed_at FROM batches b"
+            f" JOIN contexts c ON c.id = b.context WHERE {_OF_CONTEXT} ORDER BY b.formed_at, b.id",
+            _of(context),
+        )
+        return [
+            Recorded(Batch(id_, tuple(map(self._item, split_keys(keys))), body), formed_at)
+            for id_, keys, body, formed_at in rows
+        ]
+
+    def _item(self, key: bytes) -> Item:
+        ((attempt, inputs),) = self._all("SELECT attempt, inputs FROM items WHERE key = ?", (key,))
+        return Item(key, json.loads(inputs), supersedes=attempt - 1)
+
+    def max_batch(self, context: Context) -> int | None:
+        """How many items a batch may hold, if the provider has told it."""
+        rows = self._all(f"SELECT max_batch FROM contexts c WHERE {_OF_CONTEXT}", _of(context))
+        return rows[0][0] if rows else None
 
     def unfinished(self, context: Context, *states: State) -> list[Unfinished]:
         """The attempts of `context` in one of `states`, oldest first."""

@@ -22,7 +22,7 @@ _TABLES = """
 CREATE TABLE contexts (
     id INTEGER PRIMARY KEY,
     provider TEXT NOT NULL, origin TEXT NOT NULL, account TEXT NOT NULL,
-    target TEXT NOT NULL, source TEXT NOT NULL,
+    target TEXT NOT NULL, source TEXT NOT NULL, max_batch INTEGER,
     UNIQUE (provider, origin, account, target, source)
 );
 CREATE TABLE column_sets (
@@ -54,12 +54,17 @@ CREATE TABLE items (
     key BLOB PRIMARY KEY, context INTEGER NOT NULL REFERENCES contexts,
     pass INTEGER NOT NULL, column_set INTEGER NOT NULL, state INTEGER NOT NULL,
     attempt INTEGER NOT NULL, submitted_at REAL NOT NULL, ended_at REAL,
-    run_id TEXT, result INTEGER REFERENCES results, code TEXT, message TEXT, inputs TEXT NOT NULL
+    run_id TEXT, result INTEGER REFERENCES results, code TEXT, message TEXT, inputs TEXT NOT NULL,
+    batched INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX items_unfinished ON items (state) WHERE state < 5;
 CREATE TABLE results (
     id INTEGER PRIMARY KEY, column_set INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    outputs TEXT NOT NULL
+    outputs TEXT NOT NULL, provisional INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE batches (
+    id TEXT PRIMARY KEY, context INTEGER NOT NULL REFERENCES contexts, formed_at REAL NOT NULL,
+    keys BLOB NOT NULL, body BLOB NOT NULL
 );
 CREATE TABLE attempt_history (
     key BLOB NOT NULL, attempt INTEGER NOT NULL, pass INTEGER NOT NULL,

@@ -12,10 +12,13 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from enricher.checkpoint import batches
 from enricher.checkpoint.files import connect_writer
 from enricher.checkpoint.passes import CONTINUED, Pass
 from enricher.errors import CheckpointError, IllegalTransition
 from enricher.model import (
+    BatchEnded,
+    BatchFormed,
     Completed,
     Context,
     Doubted,
@@ -61,12 +64,22 @@ class Store:
         with ExitStack() as until_open:
             store = cls(until_open.enter_context(closing(connect_writer(path))), clock)
             with store._transaction():
-                store._end(State.IN_DOUBT, "state = ?", (State.SUBMITTING,), "", ORPHANED)
+                store._find_orphans()
             until_open.pop_all()
         return store
 
     def close(self) -> None:
         self._db.close()
+
+    def _find_orphans(self) -> None:
+        """What was being submitted when the last life ended.
+
+        A request of an item's own may have left: it is in doubt. A batch may be repeated, and is.
+        An item that waited for a batch has not left.
+        """
+        self._end(State.IN_DOUBT, "state = ? AND NOT batched", (State.SUBMITTING,), "", ORPHANED)
+        for key in batches.waiting(self._sql):
+            self._write(Withdrew(key))
 
     # --- jobs, passes, invocations -----------------------------------------------------------
 
@@ -88,7 +101,7 @@ class Store:
         the target.
         """
         with self._transaction():
-            self._context = self._id_of("contexts", vars_of(context))
+            self._context = self._id_of("contexts", asdict(context))
             columns = "null" if asked is None else json.dumps(sorted(asked))
             self._column_set = self._id_of(
                 "column_sets", {"columns": columns, "revision": revision}
@@ -150,6 +163,13 @@ class Store:
                 "UPDATE invocations SET summary = ? WHERE id = ?", (json.dumps(summary), invocation)
             )
 
+    def save_max_batch(self, most: int) -> None:
+        """Keep how many items a batch of this target may hold."""
+        with self._transaction():
+            self._sql.execute(
+                "UPDATE contexts SET max_batch = ? WHERE id = ?", (most, self._context)
+            )
+
     def save_evidence(self, evidence: Mapping[str, Any]) -> None:
         """Keep what helps a person to decide about the doubts of the pass."""
         with self._transaction():
@@ -184,10 +204,10 @@ class Store:
         item = event.item
         inputs = json.dumps(item.inputs, ensure_ascii=False, separators=(",", ":"))
         if item.supersedes:
-            return self._supersede(item.key, item.supersedes)
+            return self._supersede(item.key, item.supersedes, event.batched)
         return self._changed(
             "INSERT INTO items (key, context, pass, column_set, state, attempt, submitted_at,"
-            " inputs) VALUES (?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO NOTHING",
+            " inputs, batched) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 item.key,
                 self._context,
@@ -196,10 +216,11 @@ class Store:
                 State.SUBMITTING,
                 self._clock(),
                 inputs,
+                event.batched,
             ),
         )
 
-    def _supersede(self, key: bytes, attempt: int) -> bool:
+    def _supersede(self, key: bytes, attempt: int, batched: bool) -> bool:
         """Move the old attempt to the history and open the next, if `attempt` is the newest."""
         olds = _states(sources_of(State.SUBMITTING))
         moved = self._changed(
@@ -211,13 +232,14 @@ class Store:
         return moved and self._changed(
             "UPDATE items SET attempt = attempt + 1, state = ?, context = ?, pass = ?,"
             " column_set = ?, submitted_at = ?, ended_at = NULL, run_id = NULL, code = NULL,"
-            " message = NULL WHERE key = ?",
+            " message = NULL, batched = ? WHERE key = ?",
             (
                 State.SUBMITTING,
                 self._context,
                 self._pass,
                 self._column_set,
                 self._clock(),
+                batched,
                 key,
             ),
         )
@@ -257,9 +279,13 @@ class Store:
         self._remember_names(event.names)
         old = self._one("SELECT result FROM items WHERE key = ?", event.key)
         result = self._insert(
-            "INSERT INTO results (column_set, attempt, outputs)"
-            " SELECT column_set, attempt, ? FROM items WHERE key = ?",
-            (json.dumps(event.outputs, ensure_ascii=False, separators=(",", ":")), event.key),
+            "INSERT INTO results (column_set, attempt, outputs, provisional)"
+            " SELECT column_set, attempt, ?, ? FROM items WHERE key = ?",
+            (
+                json.dumps(event.outputs, ensure_ascii=False, separators=(",", ":")),
+                event.provisional,
+                event.key,
+            ),
         )
         self._must(
             f"UPDATE items SET state = ?, result = ?, ended_at = ?, code = NULL, message = NULL"
@@ -282,6 +308,17 @@ class Store:
     @_write.register
     def _(self, event: Doubted) -> bool:
         return self._end_one(State.IN_DOUBT, event, "", event.reason)
+
+    @_write.register
+    def _(self, event: BatchFormed) -> bool:
+        batches.insert(self._sql, event.batch, self._context, self._clock())
+        return True
+
+    @_write.register
+    def _(self, event: BatchEnded) -> bool:
+        for each in event.events:
+            self._write(each)
+        return self._must("DELETE FROM batches WHERE id = ?", (event.batch_id,), event)
 
     def _end_one(
         self, state: State, event: Failed | Stalled | Doubted, code: str, message: str
@@ -350,16 +387,6 @@ class Store:
             return int(found[0])
         names, marks = ", ".join(row), ", ".join("?" * len(row))
         return self._insert(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
-
-
-def vars_of(context: Context) -> dict[str, str]:
-    return {
-        "provider": context.provider,
-        "origin": context.origin,
-        "account": context.account,
-        "target": context.target,
-        "source": context.source,
-    }
 
 
 def _states(states: Sequence[State]) -> str:

@@ -23,9 +23,15 @@ PROVIDER = option(
     "--provider",
     metavar="NAME",
     group=WHAT,
-    help="Whose API: bitscale or scale. Default: bitscale.",
+    help="Whose API: bitscale, 8bitedge or scale. Default: bitscale.",
 )
 GRID = option("--grid", metavar="ID", group=WHAT, help="The BitScale grid to run. Required.")
+ENDPOINT = option(
+    "--endpoint",
+    metavar="NAME",
+    group=WHAT,
+    help="The 8bitedge endpoint, with --provider 8bitedge: enrichment, signals or intelligence.",
+)
 WORKFLOW = option(
     "--workflow", metavar="ID", group=WHAT, help="The Scale workflow to run, with --provider scale."
 )
@@ -283,6 +289,7 @@ JOB_OPTIONS = together(
     [
         GRID,
         PROVIDER,
+        ENDPOINT,
         WORKFLOW,
         option(
             "-m",

@@ -8,19 +8,20 @@ Nothing here knows a vendor, a file, SQL, HTTP or a wall clock.
 """
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Sequence
 
-from enricher.engine.exchange import Exchange, Tools
+from enricher.engine.batches import BatchEngine
+from enricher.engine.exchange import Exchange
+from enricher.engine.server import Server, Tools
+from enricher.engine.tasks import Group, Tasks, ended
 from enricher.intake import Intake
 from enricher.model import Intended, Item, Mode, Recovered, Stop, StopCode, Withdrew
 from enricher.pace import Permit
-from enricher.providers.base import Hold
+from enricher.providers.base import Hold, Provider
 from enricher.schedule import Estimate, Look, Run, Schedule, Submit
 
-__all__ = ["ANSWER_GRACE", "HOLD_GRACE", "Engine", "Tools"]
+__all__ = ["ANSWER_GRACE", "HOLD_GRACE", "BatchEngine", "Engine", "Tools"]
 
 ANSWER_GRACE = 10.0
 """Seconds that a stop waits for the answers to what was sent; held submissions have longer."""
@@ -39,7 +40,7 @@ HOLD_GRACE = 15.0
 class Engine:
     """Works one job off; call `run()` once."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools[Provider]) -> None:
         self._tools = tools
         self._journal = tools.journal
         self._stops = tools.stops
@@ -50,18 +51,18 @@ class Engine:
             hold=tools.provider.hold if tools.provider.holds is Hold.SUBMIT else 0.0,
             holding=tools.mode is Mode.SYNC and tools.provider.holds is Hold.SUBMIT,
         )
-        self._intake = Intake(self._ring)
-        self._exchange = Exchange(tools, self._schedule, self._intake, self.stop)
-        self._preparing: set[asyncio.Task[None]] = set()
-        self._requests: set[asyncio.Task[None]] = set()
-        self._collections: set[asyncio.Task[None]] = set()
-        self._probing = False
-        self._bell = asyncio.Event()
-        self._driver: asyncio.Task[None] | None = None
+        self._tasks = Tasks(self._end)
+        self._intake = Intake(self._tasks.ring)
+        self._server = Server(tools, self.stop)
+        self._exchange = Exchange(tools, self._schedule, self._intake, self._server)
+        self._reading: Group = set()
+        self._driving: Group = set()
+        self._preparing: Group = set()
+        self._requests: Group = set()
+        self._collections: Group = set()
         self._commits = deque([MOST_LEAD / 4], maxlen=_COMMITS_REMEMBERED)
         self._stop: Stop | None = None
         self._signalled = False
-        self._failure: BaseException | None = None
 
     @property
     def in_flight(self) -> int:
@@ -86,10 +87,13 @@ class Engine:
         again = self._signalled and stop.signal
         self._signalled = self._signalled or bool(stop.signal)
         self._stop = self._stop or stop
-        if self._driver is not None:
-            self._driver.cancel()
+        self._end()
         for request in self._requests if again else ():
             self._loop.call_soon(request.cancel)  # not before it has begun: it must say what became
+
+    def _end(self) -> None:
+        for driver in self._driving:
+            driver.cancel()
 
     async def run(
         self, feed: AsyncIterator[Sequence[Item]], recovered: Iterable[Recovered] = ()
@@ -102,16 +106,16 @@ class Engine:
         """
         for found in recovered:
             self._recover(found)
-        pump = self._started(self._intake.pump(feed))
-        self._driver = self._started(self._drive())
+        self._tasks.start(self._intake.pump(feed), self._reading)
+        driver = self._tasks.start(self._drive(), self._driving)
         try:
             if self._stop is None:
-                await asyncio.wait({self._driver})
+                await asyncio.wait({driver})
         finally:
-            await _ended(pump, self._driver)
+            await ended(self._reading | self._driving)
             await self._collect()
-        if self._failure is not None:
-            raise self._failure
+        if self._tasks.failure is not None:
+            raise self._tasks.failure
         return self._stop
 
     def _recover(self, found: Recovered) -> None:
@@ -128,11 +132,11 @@ class Engine:
         """
         if self._preparing:
             await asyncio.wait(self._preparing)
-        await _ended(*self._collections)
+        await ended(self._collections)
         if self._requests:
             await asyncio.wait(self._requests, timeout=self._grace())
-        await _ended(*self._requests)
-        if self._failure is None:
+        await ended(self._requests)
+        if self._tasks.failure is None:
             for item in self._schedule.prepared:
                 self._journal.post(Withdrew(item.key))
 
@@ -145,22 +149,6 @@ class Engine:
             " a second Ctrl-C leaves their runs in doubt"
         )
         return longest
-
-    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._task_ended)
-        return task
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        self._preparing.discard(task)
-        self._requests.discard(task)
-        self._collections.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._failure = self._failure or error
-            if self._driver is not None:
-                self._driver.cancel()
-        self._ring()
 
     # --- the driver --------------------------------------------------------------------------
 
@@ -199,7 +187,7 @@ class Engine:
         while self._has_room(now) and (item := self._next_item(now)):
             self._stops.opened()
             self._schedule.opened(item.key)
-            self._preparing.add(self._started(self._intend(item)))
+            self._tasks.start(self._intend(item), self._preparing)
         left = self._intake.left + len(self._preparing)
         self._schedule.to_come = 0 if self._stops.why(now) else left
 
@@ -236,66 +224,36 @@ class Engine:
 
     def _is_due(self) -> bool:
         now = self._loop.time()
-        if self._wants_probe():
-            return not self._probing and now >= self._tools.breaker.probe_due_at
+        if self._server.wants_probe():
+            return self._server.probe_is_due()
         self._schedule.one_at_a_time = self._tools.breaker.is_trying
         return now >= self._begins_at() and self._schedule.is_due(now)
-
-    def _wants_probe(self) -> bool:
-        reading = self._stops.purse.wants_reading() and not self._probing
-        return self._tools.breaker.is_open or reading
 
     def _send(self, permit: Permit) -> None:
         """Send what is next at this very moment: the gate has just allowed one request."""
         now = self._loop.time()
-        if self._wants_probe():
-            if self._probing:
-                permit.close()
-                return
-            self._probing = True
-            self._requests.add(self._started(self._probe(now, permit)))
+        if self._server.wants_probe():
+            if probe := self._server.probe(permit):
+                self._tasks.start(probe, self._requests)
             return
         match self._schedule.next(now):
             case Submit(item):
                 self._schedule.sent(item.key, now)
-                self._requests.add(self._started(self._exchange.submit(item, now, permit)))
+                self._tasks.start(self._exchange.submit(item, now, permit), self._requests)
             case Look(run):
-                look = self._started(self._exchange.look(run, now, permit))
-                (self._collections if run.held else self._requests).add(look)
+                group = self._collections if run.held else self._requests
+                self._tasks.start(self._exchange.look(run, now, permit), group)
             case None:
                 permit.close()
-
-    async def _probe(self, sent_at: float, permit: Permit) -> None:
-        try:
-            await self._exchange.probe(sent_at, permit)
-        finally:
-            self._probing = False
 
     async def _wait(self) -> None:
         """Wait for something to happen, or for the next thing that is due by itself."""
         now = self._loop.time()
         begins_at = self._begins_at()
         if self._tools.breaker.is_open:
-            due = math.inf if self._probing else self._tools.breaker.probe_due_at
+            due = self._server.probe_due_at()
         elif begins_at > now:
             due = begins_at
         else:
             due = min(self._schedule.due_at(), self._intake.due_at(now))
-        due = min(due, self._stops.next_change(now))
-        try:
-            async with asyncio.timeout_at(None if math.isinf(due) else due):
-                await self._bell.wait()
-        except TimeoutError:
-            pass
-
-    def _ring(self) -> None:
-        """Wake everyone who waits for a change."""
-        self._bell.set()
-        self._bell = asyncio.Event()
-
-
-async def _ended(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+        await self._tasks.wait(min(due, self._stops.next_change(now)))

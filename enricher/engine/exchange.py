@@ -4,102 +4,57 @@ What an answer leads to is told by `reactions`; here it is written, counted and 
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 
+from enricher.engine.server import Server, Tools
 from enricher.intake import Intake
 from enricher.model import (
     Cause,
     Completed,
     Doubted,
-    Event,
+    End,
     Failed,
     GotId,
-    Intended,
     Item,
-    Journal,
     Mode,
-    RequestCounts,
-    Spent,
     Stalled,
-    Stop,
-    StopCode,
-    Warn,
     Withdrew,
 )
-from enricher.notice import EventName, Notice, event_of
-from enricher.pace import Backoff, Breaker, Permit, Permits
+from enricher.notice import EventName
+from enricher.pace import Backoff, Permit
 from enricher.providers.base import Hold, Provider
 from enricher.reactions import (
     Again,
-    Reaction,
-    Refusals,
     after_look,
     after_submission,
-    said_to_everyone,
 )
-from enricher.schedule import MOST_IN_FLIGHT, Run, Schedule
-from enricher.stops import Stops
+from enricher.schedule import Run, Schedule
 from enricher.verdicts import (
     Accepted,
-    Alive,
     Ends,
     Faults,
     Malformed,
     MaybeSent,
     NotSent,
-    Refused,
     Reply,
-    SaidToEveryone,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What an engine works with.
-
-    Attributes:
-        run_timeout: seconds since a submission after which a run is given up.
-        most_in_flight: runs that may be under way at once.
-        warn: told each thing that a person should know, once.
-        spent: told what the pass has used, whenever that was read.
-    """
-
-    provider: Provider
-    gate: Permits
-    breaker: Breaker
-    refusals: Refusals
-    journal: Journal
-    counts: RequestCounts
-    run_timeout: float
-    warn: Warn
-    stops: Stops
-    mode: Mode = Mode.ASYNC
-    most_in_flight: int = MOST_IN_FLIGHT
-    spent: Callable[[Spent], None] = lambda _: None
-
-
 class Exchange:
-    """The requests of one job.
-
-    Args:
-        stop: called when the job has to stop.
-    """
+    """The requests of one job."""
 
     def __init__(
-        self, tools: Tools, schedule: Schedule, intake: Intake, stop: Callable[[Stop], None]
+        self, tools: Tools[Provider], schedule: Schedule, intake: Intake, server: Server
     ) -> None:
         self._tools = tools
+        self._server = server
         self._journal = tools.journal
         self._counts = tools.counts
         self._schedule = schedule
         self._intake = intake
-        self._stop = stop
         self._loop = asyncio.get_running_loop()
         self._backoff = Backoff()
         self._paid: dict[bytes, bool] = {}
         """The submissions of this life, and whether each may have been paid."""
-        self._warned: set[str] = set()
 
     async def submit(self, item: Item, sent_at: float, permit: Permit) -> None:
         holding = self._schedule.holding
@@ -137,7 +92,7 @@ class Exchange:
         if reaction.again:
             wait = self._wait_of(reaction.again, 1)
             self._intake.take_back(item, self._loop.time() + wait)
-        self._heed(reaction)
+        self._server.heed(reaction)
 
     def _collects(self) -> bool:
         """Whether a look waits for the run's end: that exposes nothing, and saves requests."""
@@ -183,7 +138,11 @@ class Exchange:
             self._choose_mode()
         if reaction.event:
             self._close(reaction.event, again=run.stalled)
-        self._heed(reaction)
+        self._server.heed(reaction)
+
+    def _learn(self, kind: str, reply: Reply, sent_at: float) -> None:
+        self._server.learn(kind, reply, sent_at)
+        self._schedule.rate = self._tools.gate.rate
 
     def _look_again(self, run: Run, again: Again, now: float) -> None:
         """After a fault, ask first how the run stands: a fetch alone might fail for ever."""
@@ -210,69 +169,23 @@ class Exchange:
         may_hold = self._tools.mode is Mode.AUTO and not schedule.holding
         if may_hold and schedule.holding_pays():
             schedule.holding = True
-            self._tell(
+            self._server.tell(
                 EventName.MODE_CHANGED,
                 "going on in sync mode, which is clearly faster for runs as short as these;"
                 " submissions that are open when the program dies are in doubt",
             )
 
-    async def probe(self, sent_at: float, permit: Permit) -> None:
-        """Ask whether the server is there, and what the account has used."""
-        reply = await self._tools.provider.probe(permit.sent)
-        permit.close()
-        self._counts.other += not isinstance(reply.verdict, NotSent)
-        self._tools.gate.observe(reply.signal, sent_at)
-        if self._tools.breaker.is_open:
-            alive = not isinstance(reply.verdict, Faults)
-            self._tools.breaker.probed(alive, self._loop.time())
-            if alive:
-                self._tell(EventName.BREAKER_CLOSED, "the server answers again: going on")
-        elif isinstance(reply.verdict, Faults):
-            self._tools.breaker.fault("look", self._loop.time())
-        match reply.verdict:
-            case Alive(credits) if credits is not None:
-                self._tools.stops.purse.read(credits.used)
-                self._tools.spent(self._tools.stops.purse.spent)
-            case Alive() if self._tools.stops.purse.wants_reading():
-                self._stop(
-                    Stop(
-                        StopCode.REFUSED,
-                        "the provider tells its credits no more: --max-credits cannot be kept",
-                    )
-                )
-            case verdict if isinstance(verdict, SaidToEveryone):
-                self._heed(said_to_everyone(verdict))
-
-    def _learn(self, kind: str, reply: Reply, sent_at: float) -> None:
-        self._counts.rate_limited += reply.signal.limited
-        self._tools.gate.observe(reply.signal, sent_at)
-        self._schedule.rate = self._tools.gate.rate
-        breaker = self._tools.breaker
-        if isinstance(reply.verdict, Faults):
-            was_open = breaker.is_open
-            breaker.fault(kind, self._loop.time())
-            if breaker.is_open and not was_open:
-                self._tell(
-                    EventName.BREAKER_OPENED,
-                    f"the server has trouble ({reply.verdict.reason}): nothing more is submitted"
-                    " until it answers a probe",
-                )
-        elif not isinstance(reply.verdict, Refused):
-            breaker.answered(kind)
-
     # --- carrying out a reaction -------------------------------------------------------------
 
-    def _close(self, event: Event | None, *, again: bool = False) -> None:
+    def _close(self, event: GotId | End | None, *, again: bool = False) -> None:
         """Write what ends an item or takes it back; `again` if an earlier life gave it up."""
-        if event is None or isinstance(event, Intended | GotId):
+        if event is None or isinstance(event, GotId):
             raise TypeError(f"{event} ends nothing")
         self._journal.post(event)
         self._schedule.closed(event.key)
         self._tell_stops(event, again)
 
-    def _tell_stops(
-        self, event: Completed | Failed | Stalled | Doubted | Withdrew, again: bool
-    ) -> None:
+    def _tell_stops(self, event: End, again: bool) -> None:
         stops, paid = self._tools.stops, self._paid.pop(event.key, None)
         match event:
             case Withdrew():
@@ -289,15 +202,3 @@ class Exchange:
     def _wait_of(self, again: Again, faults: int) -> float:
         self._counts.retried += 1
         return self._backoff.after(faults) if again is Again.AFTER_BACKOFF else 0.0
-
-    def _heed(self, reaction: Reaction) -> None:
-        if reaction.note:
-            self._tell(event_of(reaction.note), reaction.note)
-        if reaction.stop:
-            self._stop(reaction.stop)
-
-    def _tell(self, event: EventName, text: str) -> None:
-        """Tell a person, once."""
-        if text not in self._warned:
-            self._warned.add(text)
-            self._tools.warn(Notice(event, text))

@@ -5,9 +5,9 @@ waits, repeats or paces. What follows from a verdict is the engine's business.
 """
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from enricher.model import Credits, Inputs, Json, OnSent, OutputColumn
 from enricher.verdicts import Reply
@@ -59,13 +59,11 @@ class Hold(enum.Enum):
     COLLECT = "a look after the submission: the id is known, and nothing is exposed"
 
 
-class Provider(Protocol):
-    """One target of one vendor, reached with one key."""
+class Target(Protocol):
+    """What a provider runs, reached with one key: all that is free to ask about it."""
 
     name: str
     holds: Hold
-    hold: float
-    """Seconds for which that request can be held open; 0 if none can."""
 
     async def brief(self, ask: Ask) -> Briefing:
         """Learn everything that costs nothing, through `ask`.
@@ -81,6 +79,19 @@ class Provider(Protocol):
     async def rows(self, ask: Ask) -> int | None:
         """How many rows the target has now, or `None` where it has none."""
 
+    async def probe(self, on_sent: OnSent) -> Reply:
+        """Ask something cheap, to see whether the server is there."""
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+
+
+class Provider(Target, Protocol):
+    """A target that takes one run a request, and is asked about each until it ends."""
+
+    hold: float
+    """Seconds for which the request that `holds` names can be held open; 0 if none can."""
+
     async def submit(self, inputs: Inputs, on_sent: OnSent, *, hold: bool = False) -> Reply:
         """Ask for one paid run. Of all methods the only one that may cost money.
 
@@ -91,11 +102,28 @@ class Provider(Protocol):
     async def look(self, run_id: str, on_sent: OnSent, *, stage: str = "") -> Reply:
         """Ask how the run stands; with the `stage` of an earlier verdict, what that one asks."""
 
-    async def probe(self, on_sent: OnSent) -> Reply:
-        """Ask something cheap, to see whether the server is there."""
 
-    async def aclose(self) -> None:
-        """Close its connections."""
+@runtime_checkable
+class BatchProvider(Target, Protocol):
+    """A target that takes many items a request, and answers with all their results.
+
+    A request whose answer was lost is repeated with the same id and bytes, and processed once.
+    """
+
+    max_batch: int
+    """Items of a request, as long as the provider has not told another number."""
+
+    remembers: float
+    """Seconds for which a request is certain to be recognised."""
+
+    stand_in: str
+    """What to tell a person, once, of provisional answers."""
+
+    def pack(self, items: Sequence[Inputs]) -> bytes:
+        """The body of a request."""
+
+    async def submit_batch(self, batch_id: str, body: bytes, count: int, on_sent: OnSent) -> Reply:
+        """Submit `count` items, or ask for the answer to the same request once more."""
 
 
 _LONGEST_CODE, _LONGEST_MESSAGE = 100, 2000

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from enricher.errors import CannotGoOn
-from enricher.providers import bitscale, scale
-from enricher.providers.base import Provider
+from enricher.providers import bitscale, eightbitedge, scale
+from enricher.providers.base import BatchProvider, Provider
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
 
@@ -33,6 +33,7 @@ class Vendor:
         base_url_variable: the environment variable that names the base URL.
         key_variable: the environment variable that holds the key.
         open: makes it; raises `KeyProblem` if the environment lacks something.
+        targets: all that can be run, where the provider has a fixed choice.
     """
 
     name: str
@@ -41,7 +42,8 @@ class Vendor:
     base_url: str
     base_url_variable: str
     key_variable: str
-    open: Callable[[Transport, ApiKey, Task], Provider]
+    open: Callable[[Transport, ApiKey, Task], Provider | BatchProvider]
+    targets: tuple[str, ...] = ()
 
 
 def _open_bitscale(transport: Transport, key: ApiKey, task: Task) -> Provider:
@@ -54,6 +56,10 @@ def _open_scale(transport: Transport, key: ApiKey, task: Task) -> Provider:
     return scale.Scale(transport, key, target)
 
 
+def _open_eightbitedge(transport: Transport, token: ApiKey, task: Task) -> BatchProvider:
+    return eightbitedge.EightBitEdge(transport, token, task.target)
+
+
 _VENDORS = (
     Vendor(
         name=bitscale.NAME,
@@ -63,6 +69,16 @@ _VENDORS = (
         base_url_variable=bitscale.BASE_URL_VARIABLE,
         key_variable=bitscale.KEY_VARIABLE,
         open=_open_bitscale,
+    ),
+    Vendor(
+        name=eightbitedge.NAME,
+        target_option="endpoint",
+        options=frozenset(),
+        base_url=eightbitedge.BASE_URL,
+        base_url_variable=eightbitedge.BASE_URL_VARIABLE,
+        key_variable=eightbitedge.KEY_VARIABLE,
+        open=_open_eightbitedge,
+        targets=eightbitedge.ENDPOINTS,
     ),
     Vendor(
         name=scale.NAME,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from enricher.model import Dialect, RowStatus
+from enricher.formats import Dialect
+from enricher.model import RowStatus
 from enricher.record import Outcome
 from enricher.sink.layout import Layout, Pair, status_columns
 

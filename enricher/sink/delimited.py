@@ -10,9 +10,9 @@ import polars as pl
 
 from enricher.cell import as_csv
 from enricher.column import column_as_text
-from enricher.formats import parse_name
+from enricher.formats import Dialect, parse_name
 from enricher.harmless import is_formula
-from enricher.model import Dialect, Json
+from enricher.model import Json
 from enricher.record import Outcome
 from enricher.sink.layout import Layout, Pair, Written
 from enricher.sink.outcomes import status_and_error, values_of

@@ -11,10 +11,8 @@ from typing import TypeVar
 import polars as pl
 
 from enricher.errors import OutputError, SelectionError
-from enricher.model import (
-    Dialect,
-    OutputColumn,
-)
+from enricher.formats import Dialect
+from enricher.model import OutputColumn
 from enricher.record import Outcome
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from enricher.formats import Reading
-from enricher.model import Dialect, Fingerprint
+from enricher.formats import Dialect, Fingerprint, Reading
 from enricher.source.batches import rows_per_batch
 from enricher.source.dialects import find_delimiter
 from enricher.source.encodings import find_encoding, text_blocks

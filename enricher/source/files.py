@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from enricher.errors import InputError
-from enricher.model import Fingerprint
+from enricher.formats import Fingerprint
 
 
 def regular_file(path: Path) -> Fingerprint:

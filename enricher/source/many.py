@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from enricher.errors import InputError
-from enricher.model import Dialect, Fingerprint
+from enricher.formats import Dialect, Fingerprint
 from enricher.source.ndjson import NdjsonTable, agree_on_types
 from enricher.source.table import Table
 

@@ -14,8 +14,7 @@ import polars as pl
 
 from enricher.cell import well_formed
 from enricher.errors import InputError
-from enricher.formats import Reading
-from enricher.model import Fingerprint
+from enricher.formats import Fingerprint, Reading
 from enricher.source.batches import rows_per_batch
 from enricher.source.encodings import find_encoding, text_blocks
 from enricher.source.lines import line_blocks

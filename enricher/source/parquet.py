@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from enricher.errors import InputError
-from enricher.model import Fingerprint
+from enricher.formats import Fingerprint
 from enricher.source.batches import rows_per_batch
 from enricher.source.files import opened, regular_file, unchanged
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from enricher.errors import InputError
-from enricher.formats import Packing
-from enricher.model import Fingerprint
+from enricher.formats import Fingerprint, Packing
 from enricher.source.files import opened, regular_file, unchanged
 from enricher.zstd import ZstdError, ZstdFile
 

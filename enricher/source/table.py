@@ -6,7 +6,7 @@ from typing import Protocol
 
 import polars as pl
 
-from enricher.model import Dialect, Fingerprint
+from enricher.formats import Dialect, Fingerprint
 
 
 class Table(Protocol):
