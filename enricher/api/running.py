@@ -68,8 +68,8 @@ from enricher.report.summary import Summary
 BALANCE_PATIENCE = 10.0
 """Seconds to try to learn the balance after the job."""
 
-_NOBODY_ANSWERS = (StopCode.SIGNAL, StopCode.SERVER_GONE, StopCode.KEY_REVOKED)
-"""Stops after which nothing more is asked: nobody waits for the answer, or there would be none."""
+_NOBODY_ANSWERS = (StopCode.SERVER_GONE, StopCode.KEY_REVOKED)
+"""Stops after which nothing more is asked: there would be no answer."""
 
 SNAPSHOT_INTERVAL = 1.0
 """Seconds between two summaries saved for `status`."""
@@ -141,6 +141,7 @@ class Invocation:
         self._saving: list[asyncio.Future[None]] = []
         self._outgrown = False
         self._asked_to_stop: Stop | None = None
+        self._signalled = False
 
     def __enter__(self) -> "Invocation":
         self._number = self._store.begin(
@@ -194,6 +195,7 @@ class Invocation:
     def _stop(self, stop: Stop) -> None:
         """Stop what is at work now, and begin nothing after it."""
         self._asked_to_stop = self._asked_to_stop or stop
+        self._signalled = self._signalled or bool(stop.signal)
         if self._account.engine is not None:
             self._account.engine.stop(stop)
 
@@ -311,7 +313,8 @@ class Invocation:
         if stop is None:
             await self._stored(self._store.finish_pass)
         await self._save(self._account.ended(stop, exit_code))
-        if stop is None or not (refused or stop.code in _NOBODY_ANSWERS):
+        unanswered = stop is not None and (refused or stop.code in _NOBODY_ANSWERS)
+        if not unanswered and not self._signalled:  # else nobody waits for it
             await self._gather_evidence(await self._ask_balance())
         summary = self._account.ended(stop, exit_code)
         await self._save(summary)
