@@ -20,8 +20,7 @@ import polars as pl
 from enricher.cell import as_text
 from enricher.errors import InputError
 from enricher.extras import extra
-from enricher.formats import Reading
-from enricher.model import Fingerprint
+from enricher.formats import Fingerprint, Reading
 from enricher.source.batches import rows_per_batch
 from enricher.source.files import opened, regular_file, unchanged
 from enricher.source.worksheet_xml import Oddities, name_of, oddities_of
