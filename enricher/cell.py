@@ -65,6 +65,11 @@ def as_json(value: Json) -> str:
     return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def as_plain(value: object) -> Json:
+    """Return a cell of a column of several kinds as a JSON value; a date or time is its text."""
+    return as_text(value) if isinstance(value, date | time | timedelta) else value
+
+
 def well_formed(text: str) -> str:
     r"""Return `text` without lone surrogates, each replaced by U+FFFD.
 

@@ -36,11 +36,12 @@ class Ragged(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the text of an input is to be read; `None` is: as it is found."""
+    """How an input is to be read; `None` is: as it is found, and the first sheet."""
 
     encoding: str | None = None
     delimiter: str | None = None
     ragged: Ragged = Ragged.ERROR
+    sheet: str | None = None
 
 
 AS_FOUND = Reading()

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from enricher.cell import well_formed
 from enricher.formats import STANDARD
 from enricher.model import Limit
+from enricher.places import Place, parse_place
 
 RATE_FORM = "a number of requests per second from 0.001 to 100000, `auto` or `unlimited`"
 IN_FLIGHT_FORM = "a whole number from 1 to 100000, or `auto`"
@@ -144,9 +145,13 @@ def _parse_text(text: str) -> str:
     return text
 
 
-def parse_place(value: object) -> Path:
-    """A file, or standard input or output."""
-    return Path(STANDARD) if str(value) == STANDARD else parse_path(value)
+def parse_any_place(value: object) -> Place:
+    """A file, standard input or output, an object of a store, or a database."""
+    text = str(value)
+    if text == STANDARD:
+        return Path(STANDARD)
+    place = parse_place(_parse_text(text) if "://" in text else text)
+    return parse_path(value) if isinstance(place, Path) else place
 
 
 def _parse_encoding(value: object) -> str:
@@ -181,7 +186,11 @@ FailureLimit = Annotated[
 InFlight = Annotated[int | Literal["auto"], BeforeValidator(parse_in_flight)]
 Url = Annotated[str, BeforeValidator(parse_url)]
 FilePath = Annotated[Path, BeforeValidator(parse_path)]
-Place = Annotated[Path, BeforeValidator(parse_place)]
+AnyPlace = Annotated[
+    Place,
+    PlainValidator(parse_any_place, json_schema_input_type=str),
+    PlainSerializer(str, when_used="json"),
+]
 Encoding = Annotated[str, BeforeValidator(_parse_encoding)]
 Delimiter = Annotated[str, BeforeValidator(_parse_delimiter)]
 Prefix = Annotated[str, BeforeValidator(_parse_prefix)]

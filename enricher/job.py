@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +21,10 @@ from pydantic import (
 )
 
 from enricher.errors import UsageError
-from enricher.formats import STANDARD, Ragged, Reading, parse_name, split_pattern
+from enricher.formats import STANDARD, Ragged, Reading, split_pattern
 from enricher.forms import (
     Age,
+    AnyPlace,
     Count,
     Delimiter,
     Encoding,
@@ -30,15 +32,15 @@ from enricher.forms import (
     FilePath,
     InFlight,
     Offset,
-    Place,
     Prefix,
     Rate,
     Text,
     Url,
     Variable,
-    parse_place,
+    parse_any_place,
 )
 from enricher.model import Limit, Mode
+from enricher.places import Database, Place, is_standard, marked
 from enricher.record import InDoubt
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -62,13 +64,16 @@ class Job(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: Place
+    input: AnyPlace
     read_from: FilePath | None = None
-    output: Place
+    output: AnyPlace
     checkpoint: FilePath
     encoding: Encoding | None = None
     delimiter: Delimiter | None = None
     ragged: Ragged = Ragged.ERROR
+    sheet: Text | None = None
+    query: Text | None = None
+    table: Text | None = Field(default=None, validate_default=True)
     overwrite: bool = False
     excel_safe: bool = False
     provider: Text
@@ -88,7 +93,7 @@ class Job(BaseModel):
     limit: Count | None = None
     columns: tuple[Text, ...] = ()
     only_enriched: bool = False
-    failures: FilePath | None = None
+    failures: AnyPlace | None = None
     rate: Rate = "auto"
     mode: Mode = Mode.ASYNC
     max_in_flight: InFlight = "auto"
@@ -113,15 +118,34 @@ class Job(BaseModel):
         """`leads.csv` gives `leads.enriched.csv` and `leads.enriched.csv.checkpoint.db`."""
         values = {name: value for name, value in values.items() if value is not None}
         if "input" in values:
-            source = Path(values["input"])
-            if _is_one_file(source):
-                values.setdefault(
-                    "output", source.parent / parse_name(source.name).marked("enriched")
-                )
+            source = _place_or_none(values["input"])
+            if source is None:  # its own mistake is enough: nothing follows from it
+                return {"output": STANDARD, "checkpoint": "none", **values}
+            beside = marked(source, "enriched") if _is_one_file(source) else None
+            if beside is not None:
+                values.setdefault("output", beside)
             # Without an output there is no job; its being missing is mistake enough.
-            output = Path(values.get("output", source))
-            values.setdefault("checkpoint", _checkpoint_beside(output, values))
+            output = _place_or_none(values.get("output", source))
+            values.setdefault("checkpoint", _checkpoint_of(output, source, values))
         return values
+
+    @field_validator("output", "failures")
+    @classmethod
+    def _is_one_table(cls, output: Place | None) -> Place | None:
+        if isinstance(output, Database) and output.table is None:
+            raise ValueError(f"{output} names no table: write it after a #, {output}#leads")
+        return output
+
+    @field_validator("table")
+    @classmethod
+    def _one_table_is_read(cls, table: str | None, info: ValidationInfo) -> str | None:
+        source, query = info.data.get("input"), info.data.get("query")
+        if isinstance(source, Database):
+            if sum(one is not None for one in (query, table, source.table)) != 1:
+                raise ValueError("a database needs either --query SQL or --table NAME")
+        elif source is not None and (query is not None or table is not None):
+            raise ValueError("--query and --table are for databases")
+        return table
 
     @field_validator("templates")
     @classmethod
@@ -143,16 +167,16 @@ class Job(BaseModel):
 
     @field_validator("failures")
     @classmethod
-    def _failures_apart(cls, failures: Path | None, info: ValidationInfo) -> Path | None:
+    def _failures_apart(cls, failures: Place | None, info: ValidationInfo) -> Place | None:
         if failures is None:
             return None
         for what in ("input", "output", "checkpoint"):
             path = info.data.get(what)
             if path in (failures, partial_of(failures)):
-                raise ValueError(f"{failures.name} is the {what} already; name another file")
+                raise ValueError(f"{_short(failures)} is the {what} already; name another file")
         output = info.data.get("output")
         if output and failures == partial_of(output):
-            raise ValueError(f"{failures.name} is where an unfinished output goes; name another")
+            raise ValueError(f"{_short(failures)} is where an unfinished output goes; name another")
         return failures
 
     @property
@@ -163,23 +187,23 @@ class Job(BaseModel):
         return f"{parts.scheme}://{host}".lower()
 
     @property
-    def partial(self) -> Path | None:
-        """Where the output goes while the job is not finished; never to standard output."""
-        return None if str(self.output) == STANDARD else partial_of(self.output)
+    def partial(self) -> Place | None:
+        """Where the output goes while the job is not finished; no database, no standard output."""
+        return partial_of(self.output)
 
     @property
-    def source(self) -> Path:
-        """What is read, unless standard input has no copy yet."""
+    def source(self) -> Place:
+        """What is read, unless it has no copy yet."""
         return self.read_from or self.input
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.encoding, self.delimiter, self.ragged)
+        return Reading(self.encoding, self.delimiter, self.ragged, self.sheet)
 
     @property
     def id(self) -> str:
         """The same for the same input, provider, target and mapping."""
-        identity = [
+        identity: list[Any] = [
             str(self.input),
             self.provider,
             self.base_url,
@@ -189,26 +213,38 @@ class Job(BaseModel):
             sorted(self.maps.items()),
             sorted(self.templates.items()),
         ]
+        chosen = {"sheet": self.sheet, "query": self.query, "table": self.table}
+        identity += [[name, value] for name, value in chosen.items() if value is not None]
         return hashlib.blake2b(json.dumps(identity).encode(), digest_size=6).hexdigest()
 
 
-def partial_of(path: Path) -> Path:
-    """Where what belongs to `path` goes while the job is not finished."""
-    return path.with_name(parse_name(path.name).marked("partial"))
+def _short(place: Place) -> str:
+    return place.name if isinstance(place, Path) else str(place)
 
 
-def _is_one_file(source: Path) -> bool:
-    return str(source) != STANDARD and not split_pattern(source.absolute())[1]
+def partial_of(place: Place) -> Place | None:
+    """Where what belongs to `place` goes while the job is not finished; `None` for nowhere."""
+    return marked(place, "partial")
 
 
-def _checkpoint_beside(output: Path, values: Mapping[str, Any]) -> Path:
-    """`<output>.checkpoint.db`; for standard output one in the user's state directory.
+def _place_or_none(value: object) -> Place | None:
+    with suppress(ValueError):
+        return parse_any_place(value)
+    return None
+
+
+def _is_one_file(source: Place) -> bool:
+    return not isinstance(source, Path) or not split_pattern(source.absolute())[1]
+
+
+def _checkpoint_of(output: Place | None, source: Place, values: Mapping[str, Any]) -> Path:
+    """`<output>.checkpoint.db`; one in the user's state directory where the output is no file.
 
     There it belongs to what is read and asked, so that the same command finds it again.
     """
-    if str(output) != STANDARD:
+    if isinstance(output, Path) and not is_standard(output):
         return output.parent / f"{output.name}.checkpoint.db"
-    asked = [str(parse_place(values["input"])), values.get("base_url"), values.get("target")]
+    asked = [str(source), values.get("base_url"), values.get("target")]
     digest = hashlib.blake2b(json.dumps(asked).encode(), digest_size=6).hexdigest()
     folder = platformdirs.user_state_path("enricher", appauthor=False)
     return folder / f"{digest}.checkpoint.db"

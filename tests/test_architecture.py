@@ -24,7 +24,7 @@ PACKAGE = ROOT / "enricher"
 FLOORS: Sequence[set[str]] = (
     {
         *("errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"),
-        *("notice", "forms"),
+        *("notice", "forms", "places", "extras", "objects", "databases"),
     },
     {
         *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
@@ -53,6 +53,16 @@ SAME_FLOOR = {
     ("forms", "model"): "a form gives a value of the model",
     ("forms", "formats"): "standard input has a name of its own",
     ("forms", "cell"): "what is no text cannot be sent",
+    ("forms", "places"): "a place is one of the values",
+    ("places", "formats"): "a place tells the format by its name",
+    ("extras", "errors"): "a library that is not installed is a problem of the input or output",
+    ("objects", "errors"): "what a store refuses",
+    ("objects", "extras"): "its library is an extra",
+    ("objects", "places"): "which object",
+    ("databases", "cell"): "what a database has no type for is the text of a cell",
+    ("databases", "errors"): "what a database refuses",
+    ("databases", "extras"): "its libraries are an extra",
+    ("databases", "places"): "which database and table",
     ("__main__", "cli"): "`python -m enricher` is the same door",
 }
 """The only imports between rooms of one floor, each with its reason."""
@@ -73,6 +83,8 @@ MUST_NOT_KNOW = {
 """Lower rooms that a room leaves to others all the same (files, SQL, HTTP; doors only call)."""
 
 LIBRARIES = {
+    "adbc_driver_manager": ("databases",),
+    "adbc_driver_postgresql": ("databases",),
     "aiolimiter": ("pace",),
     "backports": ("zstd",),
     "click": ("cli",),
@@ -81,15 +93,19 @@ LIBRARIES = {
     "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
     "httpx2": ("providers.transport", "providers.connections"),
     "keyring": ("providers.system_keyring",),
+    "obstore": ("objects",),
     "platformdirs": ("api", "job"),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
+    "pyarrow": ("databases",),
     "pydantic": ("forms", "job", "jobfile"),
+    "python_calamine": ("source.workbook",),
     "rich": ("cli",),
-    "sqlite3": ("checkpoint",),
+    "sqlite3": ("checkpoint", "databases"),
     "sqlite_utils": ("checkpoint",),
     "starlette": ("simulator",),
     "tenacity": ("pace",),
     "uvicorn": ("simulator",),
+    "xlsxwriter": ("sink.workbook",),
 }
 """Every third party (and sqlite3), and the rooms or modules that may import it."""
 

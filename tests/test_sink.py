@@ -357,7 +357,7 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path, extension):
     ("name", "says"),
     [
         ("out", "a name without extension"),
-        ("out.xlsx", "the extension .xlsx"),
+        ("out.ods", "the extension .ods"),
         ("missing/out.csv", "its directory does not exist"),
         ("file.txt/out.csv", "its directory is a file"),
         ("folder.csv", "is a directory"),

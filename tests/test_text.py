@@ -5,6 +5,7 @@ import io
 import os
 import stat
 from itertools import pairwise
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enricher.errors import InputError
-from enricher.formats import Ragged, Reading
+from enricher.formats import STANDARD, Ragged, Reading
 from enricher.source import is_spool, open_copy, open_table, spooled
 from enricher.zstd import ZstdFile
 
@@ -263,7 +264,7 @@ def test_what_comes_once_is_copied_privately_and_once(tmp_path):
     assert stat.S_IMODE(copy.path.stat().st_mode) == 0o600
     with ZstdFile(copy.path) as packed:
         assert packed.read() == data
-    table = open_copy(copy.path, "standard input", ".csv")
+    table = open_copy(copy.path, Path(STANDARD))
     assert (table.columns, len(rows_of(table))) == (("a", "b"), 19_999)
     again = spooled(io.BytesIO(data), checkpoint, "standard input")
     assert (again.path, again.is_new) == (copy.path, False)
@@ -275,7 +276,7 @@ def test_what_comes_once_is_copied_privately_and_once(tmp_path):
 def test_mistakes_in_a_copy_are_told_of_what_was_copied(tmp_path):
     copy = spooled(io.BytesIO(b"a,b\n1\n"), tmp_path / "c.db", "standard input")
     with pytest.raises(InputError, match=r"^standard input, line 2: 1 field"):
-        rows_of(open_copy(copy.path, "standard input", ".csv"))
+        rows_of(open_copy(copy.path, Path(STANDARD)))
 
 
 def test_nothing_leaves_no_copy(tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
-from enricher.api.inputs import make_state_folder, standard_input_copied
+from enricher.api.inputs import input_copied, make_state_folder
 from enricher.api.orders import Order, job_of, order_of, telling_of
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
@@ -22,12 +22,12 @@ from enricher.api.running import run_job
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
-from enricher.formats import STANDARD
 from enricher.forms import parse_age, parse_in_flight, parse_limit, parse_rate
 from enricher.job import Job, make_job
 from enricher.jobfile import Draft, LogFormat, Telling, schema, written
 from enricher.model import Stop, StopCode, Warn
 from enricher.notice import EventName, event_of
+from enricher.places import Place, is_standard
 from enricher.plan import ASK_ABOVE
 from enricher.providers import registry
 from enricher.report.evidence import evidence_lines
@@ -98,7 +98,7 @@ def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lamb
     Raises:
         EnricherError: as `run`, for what can be known before a submission.
     """
-    with standard_input_copied(job, for_good=False) as job:
+    with input_copied(job, for_good=False) as job:
         return asyncio.run(plan_job(job, environ, warn))
 
 
@@ -112,10 +112,10 @@ def run(
         TryLater: the checkpoint is in use, or the server does not answer.
     """
     hooks = hooks or Hooks()
-    if str(job.output) == STANDARD:
+    if is_standard(job.output) or not isinstance(job.output, Path):
         make_state_folder(job)
         hooks.warn(f"the checkpoint is {job.checkpoint}")
-    with standard_input_copied(job, for_good=True) as job:
+    with input_copied(job, for_good=True) as job:
         return _work_off(job, environ, hooks, job.id)
 
 
@@ -156,7 +156,7 @@ def _work_off(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -
 
 def check_standard_output(job: Job, *, as_json: bool) -> None:
     """Raise `UsageError` if standard output would hold a table and a summary."""
-    if as_json and str(job.output) == STANDARD:
+    if as_json and is_standard(job.output):
         raise UsageError(
             "The output goes to standard output: --json has no place there.",
             mend="Leave out --json, or write the summary to a file with --summary-file.",
@@ -226,13 +226,13 @@ def job_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
 
 def export(
     checkpoint: Path,
-    output: Path | None = None,
+    output: Path | str | None = None,
     changes: Mapping[str, Any] = MappingProxyType({}),
     *,
     job_id: str | None = None,
     overwrite: bool = False,
     warn: Warn = lambda _: None,
-) -> tuple[Path, ...]:
+) -> tuple[Place, ...]:
     """Write the output as far as it is; safe while the job runs. Returns what was written.
 
     Args:

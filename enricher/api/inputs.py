@@ -1,4 +1,4 @@
-"""What a job reads: a file, several, or the copy of standard input."""
+"""What a job reads: a file, several, or the copy of what is not on this machine."""
 
 import fnmatch
 import sys
@@ -9,11 +9,10 @@ from pathlib import Path, PurePath
 from enricher import source
 from enricher.checkpoint import Reader
 from enricher.errors import CheckpointError, InputError, OutputError
-from enricher.formats import STANDARD, split_pattern
+from enricher.formats import split_pattern
 from enricher.job import Job
-from enricher.source import Table
-
-_SHOWN = "standard input"
+from enricher.places import Database, Place, StoredObject, is_standard
+from enricher.source import Spool, Table
 
 
 def open_source(job: Job) -> Table:
@@ -23,32 +22,36 @@ def open_source(job: Job) -> Table:
         InputError: there is no such table, or its head shows that it cannot be read.
     """
     path = job.source
-    if str(job.input) == STANDARD and source.is_spool(path):
+    if not isinstance(path, Path):
+        raise InputError(
+            f"No copy of {path} stands beside the checkpoint {job.checkpoint}.",
+            mend="Run the same command again, or name a copy of it with --input.",
+        )
+    if _comes_once(job.input) and source.is_spool(path):
         if not path.exists():  # moved together with its checkpoint
             path = job.checkpoint.with_name(path.name)
-        return source.open_copy(path, _SHOWN, ".csv", job.reading)
+        return source.open_copy(path, job.input, job.reading)
     return source.open_table(path, job.reading)
 
 
 @contextmanager
-def standard_input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
-    """Copy standard input beside the checkpoint if the job reads it; gives the job that reads that.
+def input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
+    """Copy what is not on this machine, and standard input, beside the checkpoint.
 
-    The copy stays if it is `for_good` and there is a checkpoint that knows it at the end; an older
-    copy of this job, which nothing reads any more, is removed then.
+    Gives the job that reads the copy; a job that reads files is given as it is. The copy stays if
+    it is `for_good` and there is a checkpoint that knows it at the end; an older copy of this job,
+    which nothing reads any more, is removed then.
 
     Raises:
-        InputError: standard input is empty, or cannot be read.
+        InputError: the input is empty, or cannot be read.
         OutputError: the copy cannot be written.
     """
-    if str(job.input) != STANDARD or job.read_from is not None:
+    if not _comes_once(job.input) or job.read_from is not None:
         yield job
         return
-    if sys.stdin is None:
-        raise InputError("Standard input is closed.", mend="Pipe a CSV file into the command.")
     make_state_folder(job)
     before = _copies_known(job.checkpoint)
-    copy = source.spooled(sys.stdin.buffer, job.checkpoint, _SHOWN)
+    copy = _copy_of(job)
     try:
         yield job.model_copy(update={"read_from": copy.path})
     finally:
@@ -61,8 +64,22 @@ def standard_input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
 
 def make_state_folder(job: Job) -> None:
     """Make the private folder where the checkpoint of a job without output file stands."""
-    if str(job.output) == STANDARD:
+    if is_standard(job.output) or not isinstance(job.output, Path):
         job.checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _comes_once(place: Place) -> bool:
+    return is_standard(place) or not isinstance(place, Path)
+
+
+def _copy_of(job: Job) -> Spool:
+    if isinstance(job.input, StoredObject):
+        return source.copied(job.input, None, job.checkpoint)
+    if isinstance(job.input, Database):
+        return source.copied(job.input.of(job.table or job.input.table), job.query, job.checkpoint)
+    if sys.stdin is None:
+        raise InputError("Standard input is closed.", mend="Pipe a CSV file into the command.")
+    return source.spooled(sys.stdin.buffer, job.checkpoint, source.STANDARD_INPUT)
 
 
 def _copies_known(checkpoint: Path) -> set[Path]:
@@ -75,22 +92,26 @@ def _copies_known(checkpoint: Path) -> set[Path]:
     return {path for path in read if source.is_spool(path) and path.parent == checkpoint.parent}
 
 
-def check_not_input(output: Path, table: Table, named: Path) -> None:
+def check_not_input(output: Place, table: Table, job: Job) -> None:
     """Raise `OutputError` if `output` is a file that the table is read from, or would become one.
 
-    Args:
-        named: the input as the user named it; a pattern may fit the output of a run, and the next
-            run would read that.
+    A pattern may fit the output of a run, and the next run would read that.
     """
-    same = any(
-        output == file or (output.exists() and output.samefile(file)) for file in table.files
+    read = {job.input.of(job.table)} if isinstance(job.input, Database) and job.table else set()
+    same = output in {job.input, *read} or (
+        isinstance(output, Path)
+        and any(
+            output == file or (output.exists() and output.samefile(file)) for file in table.files
+        )
     )
     if same:
         raise OutputError(
             f"The output {output} is the input itself.",
             mend="Name another file with -o; the input is never changed.",
         )
-    folder, pattern = split_pattern(named)
+    if not isinstance(output, Path) or not isinstance(job.source, Path):
+        return
+    folder, pattern = split_pattern(job.source)
     if pattern and _fits(output, folder, pattern):
         raise OutputError(
             f"The output {output} fits the pattern of the input: the next run would read it.",

@@ -76,7 +76,7 @@ def _addressed(
 
 
 def order_of(
-    source: Path,
+    source: Path | str,
     options: Mapping[str, Any],
     *,
     environ: Mapping[str, str] = os.environ,
@@ -95,8 +95,8 @@ def order_of(
         JobFileError: lists every mistake, with its place.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    if source.suffix.lower() == JOB_FILE:
-        return _by_file(source, given, environ, heed)
+    if "://" not in str(source) and Path(source).suffix.lower() == JOB_FILE:
+        return _by_file(Path(source), given, environ, heed)
     told, rest = telling_of(given)
     heed(told)
     return Order(job_of({**rest, "input": source}, environ), told)

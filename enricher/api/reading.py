@@ -14,9 +14,9 @@ from enricher.api.writing import Writer, check_layouts, is_ours
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
-from enricher.formats import STANDARD
-from enricher.job import make_job
+from enricher.job import Job, make_job
 from enricher.model import State, Warn
+from enricher.places import Database, Place, is_standard
 from enricher.report.evidence import Evidence
 from enricher.report.summary import JobOutcome, RowTotals, Summary, utc
 from enricher.report.text import Doubt
@@ -86,29 +86,28 @@ def _interrupted(reader: Reader, record: JobRecord, last: Summary) -> Summary:
 
 def export_to(
     checkpoint: Path,
-    output: Path | None,
+    output: Path | str | None,
     changes: Mapping[str, Any],
     *,
     job_id: str | None,
     overwrite: bool,
     warn: Warn,
-) -> tuple[Path, ...]:
+) -> tuple[Place, ...]:
     """See `api.export`."""
     with Reader(checkpoint) as reader:
         record = reader.job(job_id)
         given = {name: value for name, value in changes.items() if value}
         job = make_job({**record.options, "failures": None, **given})
-        path = output or job.partial or job.output
-        path = path if str(path) == STANDARD else path.absolute()
+        path = _export_place(job, output)
         if path == job.failures:
             raise OutputError(
                 f"{path} cannot hold the output and the failures.", mend="Name two files."
             )
         table = open_source(job)
-        places = tuple(filter(None, (path, job.failures)))
-        files = [place for place in places if str(place) != STANDARD]
+        places: tuple[Place, ...] = (path, job.failures) if job.failures else (path,)
+        files = [place for place in places if not is_standard(place)]
         for place in files:
-            check_not_input(place, table, job.source)
+            check_not_input(place, table, job)
             sink.check_writable(place)
             _check_replaceable(reader, place, overwrite)
         lookup = partial(reader.records, outputs=True)
@@ -124,8 +123,20 @@ def export_to(
         return places
 
 
-def _check_replaceable(reader: Reader, path: Path, overwrite: bool) -> None:
-    if path.exists() and not is_ours(reader, path) and not overwrite:
+def _export_place(job: Job, output: Path | str | None) -> Place:
+    """Where to write: what is named, or what the job writes before it is finished."""
+    if output is not None:
+        job = make_job({**job.model_dump(mode="json"), "output": output})
+        return job.output
+    if isinstance(job.output, Database):
+        raise OutputError(
+            f"{job.output} gets the rows of finished jobs only.", mend="Name a file with -o."
+        )
+    return job.partial or job.output
+
+
+def _check_replaceable(reader: Reader, path: Place, overwrite: bool) -> None:
+    if sink.exists(path) and not is_ours(reader, path) and not overwrite:
         raise OutputError(
             f"{path} exists, and neither this job nor an export of it wrote it.",
             mend="Name another file, or replace this one with --overwrite.",

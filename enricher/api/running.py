@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from enricher.api.account import Account
@@ -40,12 +39,18 @@ from enricher.api.wiring import (
     stops_in,
     wanted_by,
 )
-from enricher.api.writing import RowsWritten, Writer, check_replaceable, is_ours, places_of
+from enricher.api.writing import (
+    RowsWritten,
+    Writer,
+    check_replaceable,
+    files_at,
+    places_of,
+    remove_partial,
+)
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.errors import ProviderRefused, ServerGone
 from enricher.feed import Lookup
-from enricher.formats import STANDARD
-from enricher.job import Job, partial_of
+from enricher.job import Job
 from enricher.model import (
     Credits,
     Event,
@@ -357,30 +362,18 @@ class Invocation:
 
     async def _write(self, *, is_finished: bool) -> None:
         """Write what there is: the output and the failures, or what goes beside them until then."""
-        for path in self._places(is_finished):
-            if path is not None and str(path) != STANDARD:
-                await self._stored(self._store.claim_output, str(path))
+        for path in files_at(self._job, is_finished):
+            await self._stored(self._store.claim_output, str(path))
         self._account.written = await self._feeder.run(self._write_files, is_finished)
-
-    def _places(self, is_finished: bool) -> tuple[Path | None, Path | None]:
-        """Where the output and the failures go; `None` for nowhere."""
-        job = self._job
-        if is_finished:
-            return job.output, job.failures
-        return job.partial, partial_of(job.failures) if job.failures else None
 
     def _write_files(self, is_finished: bool) -> RowsWritten:
         reader, lookup = self._feeder_reader, self._lookup(outputs=True)
         columns = shown_columns(reader, reader.job(self._id), self._flow, lookup)
         outcomes = partial(self._flow.outcomes, lookup)
         writer = Writer(self._job, self._ready.table, columns, outcomes, self._hooks.warn)
-        output, failures = self._places(is_finished)
-        rows = writer.write(output)
-        if failures:
-            writer.write_failures(failures)
-        for path in self._places(False) if is_finished else ():
-            if path is not None and is_ours(self._feeder_reader, path):
-                path.unlink(missing_ok=True)
+        rows = writer.write_at(is_finished)
+        if is_finished:
+            remove_partial(self._job, self._feeder_reader)
         return rows
 
     def _code_of(self, stop: Stop) -> int:

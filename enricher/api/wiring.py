@@ -23,6 +23,7 @@ from enricher.model import (
     Spent,
     Warn,
 )
+from enricher.places import Database
 from enricher.preflight import asker
 from enricher.providers import registry
 from enricher.providers.base import BatchProvider, Briefing, Provider
@@ -59,9 +60,12 @@ def open_input(job: Job) -> Table:
     """
     table = open_source(job)
     for output in places_of(job):
-        check_not_input(output, table, job.source)
+        check_not_input(output, table, job)
         sink.check_writable(output)
-    if job.checkpoint in (job.output, job.partial):
+    if not job.only_enriched:
+        sink.check_rows(job.output, table)
+    file = job.output.file if isinstance(job.output, Database) else None
+    if job.checkpoint in (job.output, job.partial, file):
         raise OutputError(
             f"{job.checkpoint} cannot be the output and the checkpoint.",
             mend="Name another file with -o or with --checkpoint.",

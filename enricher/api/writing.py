@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from enricher import sink
 from enricher.checkpoint import Reader
 from enricher.checkpoint.exports import was_exported
 from enricher.errors import OutputError
-from enricher.formats import Dialect, parse_name
+from enricher.formats import Dialect
 from enricher.job import Job, partial_of
 from enricher.model import Limit, OutputColumn, RowStatus, Warn
+from enricher.places import Place, format_of, is_standard
 from enricher.source import Table
 
 
@@ -36,23 +36,44 @@ class RowsWritten:
         return 0 if fine and not self.in_charge[RowStatus.IN_DOUBT] else 3
 
 
-def places_of(job: Job) -> tuple[Path, ...]:
-    """The files that the job may write besides its checkpoint; none for standard output."""
-    outputs = () if job.partial is None else (job.output, job.partial)
-    return (*outputs, job.failures, partial_of(job.failures)) if job.failures else outputs
+def places_of(job: Job) -> tuple[Place, ...]:
+    """What the job may write besides its checkpoint; standard output does not count."""
+    named = [job.output, job.failures] if job.failures else [job.output]
+    places = [place for final in named for place in (final, partial_of(final))]
+    return tuple(place for place in places if place is not None and not is_standard(place))
 
 
-def is_ours(reader: Reader, path: Path) -> bool:
+def places_at(job: Job, is_finished: bool) -> tuple[Place | None, Place | None]:
+    """Where the output and the failures go at the end of an invocation; `None` for nowhere."""
+    if is_finished:
+        return job.output, job.failures
+    return job.partial, partial_of(job.failures) if job.failures else None
+
+
+def files_at(job: Job, is_finished: bool) -> tuple[Place, ...]:
+    """The same without nowhere and standard output, which nobody can replace."""
+    places = places_at(job, is_finished)
+    return tuple(place for place in places if place is not None and not is_standard(place))
+
+
+def remove_partial(job: Job, reader: Reader) -> None:
+    """Remove what earlier invocations wrote of a job that is finished now."""
+    for place in files_at(job, False):
+        if is_ours(reader, place):
+            sink.remove(place)
+
+
+def is_ours(reader: Reader, path: Place) -> bool:
     """Whether a job of the checkpoint, or an export of one, wrote `path`."""
     return reader.wrote(str(path)) or was_exported(reader.path, path)
 
 
-def check_replaceable(job: Job, reader: Reader | None, places: Sequence[Path]) -> None:
+def check_replaceable(job: Job, reader: Reader | None, places: Sequence[Place]) -> None:
     """Raise `OutputError` if there is a file that no job of the checkpoint wrote."""
     if job.overwrite:
         return
     for path in places:
-        if path.exists() and not (reader and is_ours(reader, path)):
+        if sink.exists(path) and not (reader and is_ours(reader, path)):
             raise OutputError(
                 f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
                 mend="Name another file, or replace this one with --overwrite.",
@@ -60,16 +81,23 @@ def check_replaceable(job: Job, reader: Reader | None, places: Sequence[Path]) -
             )
 
 
-def dialect_for(job: Job, table: Table, path: Path) -> Dialect | None:
+def dialect_for(job: Job, table: Table, path: Place) -> Dialect | None:
     """The dialect of a file that is written. The tabs of a `.tsv` file are of its format, not its
     own: as `.csv` it has commas."""
     dialect = table.dialect
-    if dialect and parse_name(job.source.name).format == ".tsv" != parse_name(path.name).format:
+    if dialect and _format_read(job) == ".tsv" != format_of(path):
         return replace(dialect, delimiter=",")
     return dialect
 
 
-def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Path) -> sink.Layout:
+def _format_read(job: Job) -> str:
+    """That of the file itself; a copy has no name of its own, and is what the input is."""
+    return format_of(job.source) or format_of(job.input)
+
+
+def layout_of(
+    job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Place
+) -> sink.Layout:
     """The layout of the output at `path`."""
     return sink.Layout(
         table.columns,
@@ -81,14 +109,14 @@ def layout_of(job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: P
     )
 
 
-def failure_layout_of(job: Job, table: Table, path: Path) -> sink.Layout:
+def failure_layout_of(job: Job, table: Table, path: Place) -> sink.Layout:
     """The layout of the failures at `path`."""
     dialect = dialect_for(job, table, path)
     return sink.failure_layout(table.columns, dialect, excel_safe=job.excel_safe)
 
 
 def check_layouts(
-    job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Path | None = None
+    job: Job, table: Table, outputs: tuple[OutputColumn, ...], path: Place | None = None
 ) -> None:
     """Make sure, before money is spent, that what is to be written can be, to `path` or the output.
 
@@ -123,7 +151,15 @@ class Writer:
         self._outcomes = outcomes
         self._warn = warn
 
-    def write(self, path: Path | None) -> RowsWritten:
+    def write_at(self, is_finished: bool) -> RowsWritten:
+        """Write what an invocation leaves, finished or not; returns what `write` does."""
+        output, failures = places_at(self._job, is_finished)
+        rows = self.write(output)
+        if failures:
+            self.write_failures(failures)
+        return rows
+
+    def write(self, path: Place | None) -> RowsWritten:
         """Write the output to `path`; returns what its rows show, also those not written.
 
         Without a path they are only counted: standard output gets no half of a table.
@@ -148,13 +184,23 @@ class Writer:
         written = sink.write(path, layout, counted)
         if written.formulas and not layout.excel_safe:
             self._warn_of_formulas(written.formulas)
+        if written.cut:
+            self._warn_of_cut(written.cut)
         return rows
 
-    def write_failures(self, path: Path) -> None:
+    def write_failures(self, path: Place) -> None:
         """Write the rows that failed or are in doubt, to be fed back."""
         columns = self._table.columns
         layout = failure_layout_of(self._job, self._table, path)
         sink.write(path, layout, lambda: (sink.failed(pair, columns) for pair in self._outcomes()))
+
+    def _warn_of_cut(self, cut: int) -> None:
+        """Say how many cells do not hold all that was bought."""
+        cells = "cell is" if cut == 1 else "cells are"
+        self._warn(
+            f"{cut:,} enriched {cells} too long for a workbook and cut there; `enricher export`"
+            " with -o out.csv writes them whole"
+        )
 
     def _warn_of_formulas(self, formulas: int) -> None:
         """Say how many cells of strangers a spreadsheet would run."""

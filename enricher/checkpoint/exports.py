@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 from enricher.errors import CheckpointError
+from enricher.places import Place
 
 
-def note_export(checkpoint: Path, output: Path) -> None:
+def note_export(checkpoint: Path, output: Place) -> None:
     """Remember that `output` is an export, so that the next one may replace it.
 
     Raises:
@@ -19,7 +20,7 @@ def note_export(checkpoint: Path, output: Path) -> None:
         with os.fdopen(os.open(_list_of(checkpoint), flags, 0o600), "ab") as file:
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), 0o600)
-            file.write(os.fsencode(output) + b"\n")
+            file.write(os.fsencode(str(output)) + b"\n")
     except OSError as error:
         raise CheckpointError(
             f"{_list_of(checkpoint)} cannot be written: {error.strerror}.",
@@ -27,10 +28,10 @@ def note_export(checkpoint: Path, output: Path) -> None:
         ) from None
 
 
-def was_exported(checkpoint: Path, output: Path) -> bool:
+def was_exported(checkpoint: Path, output: Place) -> bool:
     """Whether an earlier export wrote `output`."""
     try:
-        return os.fsencode(output) in _list_of(checkpoint).read_bytes().split(b"\n")
+        return os.fsencode(str(output)) in _list_of(checkpoint).read_bytes().split(b"\n")
     except OSError:
         return False
 

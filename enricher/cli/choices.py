@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from enricher.cli.groups import PATH, ROWS, TELLING, WHAT, Parsed, option
+from enricher.cli.groups import ROWS, TELLING, WHAT, Parsed, option
 
 
 class Columns(click.ParamType[Any]):
@@ -39,7 +39,6 @@ CHOOSING = (
     ),
     option(
         "--failures",
-        type=PATH,
         metavar="PATH",
         group=WHAT,
         help="Write rows that failed or are in doubt to a list of their own, with their errors.",

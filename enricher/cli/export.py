@@ -20,7 +20,6 @@ from enricher.cli.telling import say, warn
 @option(
     "-o",
     "--output",
-    type=PATH,
     metavar="PATH",
     group=WHAT,
     help="Where to write; - is CSV on standard output. Default: the job's <stem>.partial<ext>.",
@@ -31,7 +30,7 @@ from enricher.cli.telling import say, warn
 @MOVED_INPUT
 def command(
     checkpoint: Path,
-    output: Path | None,
+    output: str | None,
     overwrite: bool | None,
     job_id: str | None,
     **changes: Any,

@@ -62,7 +62,8 @@ def command(source: Path, output: Path | None, **given: Any) -> int:
     from enricher import api
 
     job = api.job_of({"grid": "", **given, "input": source})
-    path = (output or job.input.with_name(f"{job.input.stem}.job.toml")).absolute()
+    leads = Path(str(job.input))
+    path = (output or leads.with_name(f"{leads.stem}.job.toml")).absolute()
     api.check_free(path)
     found = api.discover(job, warn=warn)
     choices = Choices(dict(found.found))
@@ -135,7 +136,7 @@ def _draft(
     else:
         provider["api_key_env"] = api.KEY_VARIABLE
     return api.Draft(
-        input=api.path_within(job.input, path.parent),
+        input=api.path_within(Path(str(job.input)), path.parent),
         title=found.title,
         provider=provider,
         inputs=choices.inputs(),

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from enricher.cli.choices import ALLOW_FAILURES, CHOOSING, SELECTION
+from enricher.cli.choices import CHOOSING, SELECTION
 from enricher.cli.groups import (
     AGAIN,
     MONEY,
@@ -38,11 +38,11 @@ WORKFLOW = option(
 OUTPUT = option(
     "-o",
     "--output",
-    type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Output, its format by extension; - is CSV on standard output. Default: leads.csv.gz gives"
-    " leads.enriched.csv.gz beside it. Required for -, and for several files.",
+    help="Output, its format by extension; - is CSV on standard output, s3:// gs:// az:// an"
+    " object, postgresql://…#TABLE or sqlite:///…#TABLE a table. Default: leads.csv.gz gives"
+    " leads.enriched.csv.gz beside it. Required for -, several files and databases.",
 )
 OVERWRITE = option(
     "--overwrite",
@@ -264,6 +264,12 @@ MOVED_INPUT = option(
 
 TEXT = (
     option(
+        "--sheet",
+        metavar="NAME|N",
+        group=ROWS,
+        help="The sheet of a workbook, by name or number. Default: the first, and told.",
+    ),
+    option(
         "--encoding",
         metavar="NAME",
         group=ROWS,
@@ -283,6 +289,16 @@ TEXT = (
         help="A row with too few or too many fields: refuse it by its line, fill it up with empty"
         " cells, or leave it out, of the output too. Default: error.",
     ),
+)
+
+QUERY = option(
+    "--query",
+    metavar="SQL",
+    group=WHAT,
+    help="Read what a database answers to this, such as SELECT … FROM … WHERE ….",
+)
+TABLE = option(
+    "--table", metavar="NAME", group=WHAT, help="Read this table of a database, or schema.table."
 )
 
 JOB_OPTIONS = together(
@@ -314,6 +330,8 @@ JOB_OPTIONS = together(
         ),
         *SELECTION,
         *TEXT,
+        QUERY,
+        TABLE,
         OUTPUT,
         OVERWRITE,
         EXCEL_SAFE,
@@ -359,7 +377,6 @@ JOB_OPTIONS = together(
             " <job file stem>.checkpoint.db beside a job file, else <output>.checkpoint.db.",
         ),
         RETRY_LOCK,
-        ALLOW_FAILURES,
         *TELLING_OPTIONS,
     ]
 )

@@ -1,6 +1,5 @@
 """From the command line of `run` and `plan` to an order."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enricher.cli.options import job_options
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from enricher.api import Order
 
 
-def order_of(source: Path, given: dict[str, Any]) -> "Order":
+def order_of(source: str, given: dict[str, Any]) -> "Order":
     """The job of `run` and `plan`; from here on the program speaks as it says.
 
     Raises:
@@ -20,7 +19,8 @@ def order_of(source: Path, given: dict[str, Any]) -> "Order":
     options = job_options(given)
     from enricher import api
 
-    voice.known = {"input": str(source)}
+    # An address may hold a password: it is repeated only when it is known to hold none.
+    voice.known = {} if "://" in source else {"input": source}
     order = api.order_of(source, options, heed=voice.heed)
     job = order.job
     voice.known = {

@@ -3,12 +3,11 @@
 import math
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from enricher.cli.groups import PATH, GroupedCommand
+from enricher.cli.groups import GroupedCommand
 from enricher.cli.options import JOB_OPTIONS
 from enricher.cli.ordering import order_of
 from enricher.cli.telling import check_summary_file, tell, tell_programs, warn
@@ -23,9 +22,9 @@ LONGEST_SAMPLE = 60
 @click.command(
     "plan", cls=GroupedCommand, short_help="Say what `run` would do; never submits anything."
 )
-@click.argument("source", type=PATH, metavar="INPUT")
+@click.argument("source", metavar="INPUT")
 @JOB_OPTIONS
-def command(source: Path, **given: Any) -> int:
+def command(source: str, **given: Any) -> int:
     """Say what `run` with the same options would do; never submits anything.
 
     \b

@@ -1,11 +1,10 @@
 """`enricher run`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from enricher.cli.groups import PATH, GroupedCommand
+from enricher.cli.groups import GroupedCommand
 from enricher.cli.options import JOB_OPTIONS
 from enricher.cli.ordering import order_of
 from enricher.cli.work import work
@@ -16,14 +15,15 @@ from enricher.cli.work import work
     cls=GroupedCommand,
     short_help="Enrich a file; the same command again goes on where it stopped.",
 )
-@click.argument("source", type=PATH, metavar="INPUT")
+@click.argument("source", metavar="INPUT")
 @JOB_OPTIONS
-def command(source: Path, **given: Any) -> int:
+def command(source: str, **given: Any) -> int:
     """Enrich INPUT; the same command again goes on where it stopped.
 
-    INPUT is a file (.csv, .tsv, .ndjson or .jsonl, these also with .gz or .zst, or .parquet), a
-    quoted pattern for several files of the same columns, - for CSV on standard input, or a job
-    file (.toml).
+    INPUT is a file (.csv, .tsv, .ndjson or .jsonl, these also with .gz or .zst, .parquet or
+    .xlsx), a quoted pattern for several files of the same columns, - for CSV on standard input, an
+    object (s3://, gs://, az://), a database (postgresql://, sqlite:///) with --query or --table, or
+    a job file (.toml).
 
     \b
     enricher run leads.csv --grid ID

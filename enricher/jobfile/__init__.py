@@ -27,6 +27,7 @@ __all__ = ["Draft", "JobFile", "LogFormat", "Telling", "read_job_file", "schema"
 LARGEST = 1 << 18
 """Bytes; a larger file is no job file."""
 
+_SQLITE = "sqlite:///"
 _FORMS = ("column", "template", "value")
 _SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 _FILES = ("input", "api_key_file")
@@ -215,6 +216,8 @@ def _shown(value: Any) -> str:
 
 def _relative_to(folder: Path, text: str) -> str:
     """A path of the file as an absolute one; `-`, addresses and homes stay."""
+    if text.startswith(_SQLITE) and not text.startswith(f"{_SQLITE}/"):
+        return f"{_SQLITE}{folder / text.removeprefix(_SQLITE)}"
     if text in ("", "-") or "://" in text or text.startswith("~"):
         return text
     return str(folder / text)

@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
-from enricher.formats import STANDARD, Ragged, parse_name
+from enricher.formats import Ragged
 from enricher.harmless import printable
 from enricher.model import StopCode
+from enricher.places import is_standard, marked, parse_place
 from enricher.report.summary import JobOutcome, Summary
 
 
@@ -77,10 +77,11 @@ def _wait(summary: Summary) -> str:
 def _output_line(summary: Summary) -> str:
     if summary.outcome is not JobOutcome.STOPPED or not summary.output:
         return f"  output      {printable(summary.output or '')}"
-    path = PurePath(summary.output or "")
-    if str(path) == STANDARD:
-        return "  output      none yet: standard output gets finished tables only"
-    partial = path.with_name(parse_name(path.name).marked("partial"))
+    place = parse_place(summary.output)
+    partial = marked(place, "partial")
+    if partial is None:
+        where = "standard output" if is_standard(place) else "a database"
+        return f"  output      none yet: {where} gets finished tables only"
     return f"  so far      {printable(str(partial))}"
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
@@ -13,6 +12,7 @@ import polars as pl
 from enricher.errors import OutputError, SelectionError
 from enricher.formats import Dialect
 from enricher.model import OutputColumn
+from enricher.places import Place
 from enricher.record import Outcome
 
 
@@ -21,10 +21,12 @@ class Written:
     """What there is to say of a table that was written.
 
     `formulas` counts the enriched cells of a CSV file that a spreadsheet would run as a formula, or
-    would if they had not been made safe; names of columns are cells too.
+    would if they had not been made safe; names of columns are cells too. `cut` counts the
+    enriched cells that were too long for a workbook.
     """
 
     formulas: int = 0
+    cut: int = 0
 
 
 Pair = tuple[pl.DataFrame, Sequence[Outcome]]
@@ -95,7 +97,7 @@ class Layout:
 OWN_NAMES = "Write the output as .csv, or give every column of the input a name of its own."
 
 
-def check_distinct_names(path: Path, layout: Layout, format_: str) -> None:
+def check_distinct_names(path: Place, layout: Layout, format_: str) -> None:
     """Make sure that no two columns of the input have one name, for a format that needs that.
 
     Raises:

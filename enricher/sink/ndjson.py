@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from enricher.cell import as_json, as_nested_json, well_formed
+from enricher.cell import as_json, as_nested_json, as_plain, well_formed
 from enricher.column import column_as_text
 from enricher.record import Outcome
 from enricher.sink.layout import Layout, Pair, Written
@@ -54,7 +54,7 @@ def _as_json(series: pl.Series) -> list[str]:
     if dtype.is_float():
         return [_number(value) for value in series.cast(pl.Float64).to_list()]
     if dtype == pl.Object:
-        return [as_json(value) for value in series.to_list()]
+        return [as_json(as_plain(value)) for value in series.to_list()]
     if dtype.is_nested() or dtype.is_decimal():
         return [as_nested_json(value) for value in series.to_list()]
     texts = column_as_text(series).to_list()

@@ -12,7 +12,9 @@ from typing import BinaryIO
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from enricher.cell import as_plain
 from enricher.errors import OutputError
+from enricher.places import Place
 from enricher.record import Outcome
 from enricher.sink.layout import OWN_NAMES, Layout, Pair, Written, check_distinct_names
 from enricher.sink.outcomes import status_and_error, values_of
@@ -36,7 +38,7 @@ class _Abandoned(Exception):
     """Ends the writer when there will be no more batches."""
 
 
-def check_parquet_names(path: Path, layout: Layout) -> None:
+def check_parquet_names(path: Place, layout: Layout) -> None:
     """Make sure that Parquet can hold the names: each once, and from CSV none empty.
 
     Raises:
@@ -89,7 +91,7 @@ class _Learned:
         self._rows += frame.height
         self._input_bytes += int(frame.estimated_size())
         for place, shape in self._mixed.items():
-            shape.add(frame.to_series(place).to_list())
+            shape.add(map(as_plain, frame.to_series(place).to_list()))
         for output, shape in zip(self._layout.outputs, self._shapes, strict=True):
             shape.add(values_of(outcomes, output.id))
 
@@ -133,7 +135,8 @@ class _Learned:
     ) -> pl.DataFrame:
         columns = frame.get_columns()
         for place, shape in self._mixed.items():
-            columns[place] = as_series(columns[place].to_list(), shape.dtype())
+            values = [as_plain(value) for value in columns[place].to_list()]
+            columns[place] = as_series(values, shape.dtype())
         for output, dtype in zip(self._layout.outputs, dtypes, strict=True):
             columns.append(as_series(values_of(outcomes, output.id), dtype))
         columns.extend(status_and_error(outcomes))

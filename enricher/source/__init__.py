@@ -7,6 +7,7 @@
     files.py      one regular file, unchanged from the start of a pass to its end
     stored.py     the bytes of a file, unpacked
     spool.py      bytes that come once, copied to a file
+    remote.py     objects of a store and queries of a database, copied too
     encodings.py  bytes to UTF-8: which encoding it is
     lines.py      UTF-8 to lines of text
     dialects.py   which delimiter it is
@@ -14,6 +15,7 @@
     delimited.py  CSV and TSV, on top of these
     ndjson.py     NDJSON, on top of lines
     parquet.py    Parquet
+    workbook.py   XLSX, with worksheet_xml.py for what its reader does not tell
     table.py      what all of them are to the rest of the house
     many.py       several files as one table
 """
@@ -32,17 +34,31 @@ from enricher.formats import (
     parse_name,
     split_pattern,
 )
+from enricher.places import Database, Place, StoredObject, format_of, is_standard
 from enricher.source.delimited import DelimitedTable
 from enricher.source.files import regular_file
 from enricher.source.many import ManyTables
 from enricher.source.ndjson import NdjsonTable
 from enricher.source.parquet import ParquetTable
+from enricher.source.remote import object_copied, query_copied
 from enricher.source.spool import Spool, is_spool, spooled
 from enricher.source.stored import StoredFile
 from enricher.source.table import Table
+from enricher.source.workbook import XlsxTable
 
-__all__ = ["Spool", "Table", "is_spool", "open_copy", "open_table", "spooled"]
+__all__ = [
+    "STANDARD_INPUT",
+    "Spool",
+    "Table",
+    "copied",
+    "is_spool",
+    "open_copy",
+    "open_table",
+    "spooled",
+]
 
+
+STANDARD_INPUT = "standard input"
 
 _Opener = Callable[[StoredFile, Reading], Table]
 
@@ -54,12 +70,18 @@ _TEXT: dict[str, _Opener] = {
 }
 """Formats of text; each may be packed."""
 
-_BINARY: dict[str, Callable[[Path], Table]] = {".parquet": ParquetTable}
+_BINARY: dict[str, Callable[[Path, Reading, str], Table]] = {
+    ".parquet": lambda path, _, shown: ParquetTable(path, shown),
+    ".xlsx": XlsxTable,
+}
 
+_SAVE_AS = "Open it in a spreadsheet program and save it as .xlsx."
 _NOT_READ = {
     ".txt": "If its columns are separated by commas, semicolons, tabs or bars, rename it to .csv.",
-    ".xlsx": 'Save the sheet as "CSV UTF-8" from the spreadsheet program.',
-    ".xls": 'Save the sheet as "CSV UTF-8" from the spreadsheet program.',
+    ".xls": _SAVE_AS,
+    ".xlsm": _SAVE_AS,
+    ".xlsb": _SAVE_AS,
+    ".ods": _SAVE_AS,
     ".json": "Convert it to .ndjson (one object a line) first.",
     ".bz2": "Unpack it first (bunzip2).",
     ".xz": "Unpack it first (unxz).",
@@ -88,21 +110,45 @@ def open_table(path: Path, reading: Reading = AS_FOUND) -> Table:
     return _open_one(path, reading)
 
 
-def open_copy(path: Path, shown: str, format_: str, reading: Reading = AS_FOUND) -> Table:
-    """Open a spooled text table of the format `format_` (`.csv`), which messages call `shown`.
+def copied(place: StoredObject | Database, query: str | None, checkpoint: Path) -> Spool:
+    """Copy an input that is not on this machine beside the checkpoint.
+
+    Args:
+        query: what is asked of a database, if it is not for a whole table.
+
+    Raises:
+        InputError: it cannot be read, or its format is none that can.
+        OutputError: the copy cannot be written.
+    """
+    if isinstance(place, Database):
+        return query_copied(place, query, checkpoint)
+    name = parse_name(place.name)
+    if name.format not in _TEXT and (name.format not in _BINARY or name.packing):
+        raise _unknown(place, name)
+    return object_copied(place, checkpoint, is_text=name.format in _TEXT)
+
+
+def open_copy(path: Path, shown: Place, reading: Reading = AS_FOUND) -> Table:
+    """Open the copy of an input, which messages call `shown`, and whose name tells the format.
 
     Raises:
         InputError: the copy is gone, or its head shows that it cannot be read.
     """
-    return _TEXT[format_](StoredFile(path, Packing.ZSTD, shown), reading)
+    name = STANDARD_INPUT if is_standard(shown) else str(shown)
+    format_ = format_of(shown) or ".parquet"
+    if format_ in _BINARY:
+        return _BINARY[format_](path, reading, name)
+    return _TEXT[format_](StoredFile(path, Packing.ZSTD, name), reading)
 
 
 def _open_one(path: Path, reading: Reading) -> Table:
     name = parse_name(path.name)
     if name.format in _TEXT:
+        _check_sheet(path, name, reading)
         return _TEXT[name.format](StoredFile(path, name.packing), reading)
     if name.format in _BINARY and not name.packing:
-        return _BINARY[name.format](path)
+        _check_sheet(path, name, reading)
+        return _BINARY[name.format](path, reading, "")
     raise _unknown(path, name)
 
 
@@ -114,8 +160,17 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     return [folder / one for one in found]
 
 
-def _unknown(path: Path, name: TableName) -> InputError:
-    regular_file(path)  # a name that does not exist is the likelier mistake than its extension
+def _check_sheet(path: Path, name: TableName, reading: Reading) -> None:
+    if reading.sheet is not None and name.format != ".xlsx":
+        raise InputError(
+            f"{path} has no sheets, and --sheet {reading.sheet!r} names one",
+            mend="Leave out --sheet, or name a workbook (.xlsx).",
+        )
+
+
+def _unknown(path: Path | StoredObject, name: TableName) -> InputError:
+    if isinstance(path, Path):
+        regular_file(path)  # a name that does not exist is the likelier mistake than its extension
     known = ", ".join([*_TEXT, *_BINARY])
     if name.format in _BINARY:
         return InputError(

@@ -11,6 +11,7 @@ from enricher.errors import InputError
 from enricher.formats import Dialect, Fingerprint
 from enricher.source.ndjson import NdjsonTable, agree_on_types
 from enricher.source.table import Table
+from enricher.source.workbook import XlsxTable
 
 _SHOWN = 3
 
@@ -30,7 +31,7 @@ class ManyTables:
         self._first = tables[0]
         for table in tables[1:]:
             _check_columns(self._first, table)
-        agree_on_types([table for table in tables if isinstance(table, NdjsonTable)])
+        agree_on_types([table for table in tables if isinstance(table, NdjsonTable | XlsxTable)])
 
     @property
     def files(self) -> tuple[Path, ...]:

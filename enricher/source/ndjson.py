@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import polars as pl
 
@@ -107,7 +107,13 @@ class NdjsonTable:
         self.blank_lines = blank
 
 
-def agree_on_types(tables: Sequence[NdjsonTable]) -> None:
+class Typed(Protocol):
+    """A table that says how each column is held."""
+
+    types: list[pl.DataType]
+
+
+def agree_on_types(tables: Sequence[Typed]) -> None:
     """Make columns that are of several types in several tables hold values of Python in all."""
     for place in range(len(tables[0].types) if tables else 0):
         found = {table.types[place] for table in tables}

@@ -41,10 +41,10 @@ def spooled(stream: BinaryIO, checkpoint: Path, shown: str) -> Spool:
         OutputError: the copy cannot be written.
     """
     digest = hashlib.blake2b(digest_size=8)
-    with _temporary(checkpoint) as (file, place):
+    with temporary_copy(checkpoint) as (file, place):
         size = 0
         with ZstdFile(file, "w") as packed:
-            for block in _blocks(stream, shown):
+            for block in blocks_of(stream, shown):
                 digest.update(block)
                 packed.write(block)
                 size += len(block)
@@ -53,22 +53,36 @@ def spooled(stream: BinaryIO, checkpoint: Path, shown: str) -> Spool:
                 f"{shown} is empty (0 bytes), without even a header",
                 mend="Did the command before the pipe work? `enricher resume` needs no input.",
             )
-        file.flush()
-        os.fsync(file.fileno())
-        path = checkpoint.with_name(f"{checkpoint.name}.input-{digest.hexdigest()}")
-        is_new = not path.exists()
-        if is_new:
-            place.replace(path)
-            _sync_directory(path.parent)
+        return kept_copy(file, place, copy_path(checkpoint, digest.hexdigest()))
+
+
+def copy_path(checkpoint: Path, digest: str) -> Path:
+    """Where the copy with that digest of 16 hexadecimal digits belongs."""
+    return checkpoint.with_name(f"{checkpoint.name}.input-{digest}")
+
+
+def kept_copy(file: BinaryIO, place: Path, path: Path) -> Spool:
+    """Make the temporary file at `place`, complete and still open, the copy at `path`."""
+    file.flush()
+    os.fsync(file.fileno())
+    is_new = not path.exists()
+    if is_new:
+        place.replace(path)
+        _sync_directory(path.parent)
     return Spool(path, is_new)
 
 
 @contextmanager
-def _temporary(checkpoint: Path) -> Iterator[tuple[BinaryIO, Path]]:
+def temporary_copy(checkpoint: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a private file beside the checkpoint, and where it is; it is gone after the block.
+
+    Raises:
+        OutputError: it cannot be made or written.
+    """
     place = checkpoint.with_name(f".{checkpoint.name[:40]}.input-{secrets.token_hex(6)}.tmp")
     try:
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w+b") as file:
             yield file, place
     except OSError as error:
         raise OutputError(
@@ -80,7 +94,8 @@ def _temporary(checkpoint: Path) -> Iterator[tuple[BinaryIO, Path]]:
             place.unlink()
 
 
-def _blocks(stream: BinaryIO, shown: str) -> Iterator[bytes]:
+def blocks_of(stream: BinaryIO, shown: str) -> Iterator[bytes]:
+    """The bytes of `stream`; a read that fails is an `InputError`."""
     while True:
         try:
             block = stream.read(_BLOCK)

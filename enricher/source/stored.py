@@ -49,27 +49,32 @@ class StoredFile:
             InputError: it is empty, cannot be opened, or a read inside the block fails: what is
                 packed is damaged or cut short.
         """
-        with opened(self.path) as file, _unpacked(self, file) as plain:
+        with opened(self.path) as file, unpacked(file, self.packing, self.shown) as plain:
             yield plain
 
 
 @contextmanager
-def _unpacked(stored: StoredFile, file: BinaryIO) -> Iterator[BinaryIO]:
-    if stored.packing is Packing.NONE:
+def unpacked(file: BinaryIO, packing: Packing, shown: str) -> Iterator[BinaryIO]:
+    """Give what the packed bytes of `file` hold; `shown` is what messages call it.
+
+    Raises:
+        InputError: what is packed is damaged or cut short.
+    """
+    if packing is Packing.NONE:
         yield file
         return
-    packed = gzip.GzipFile(fileobj=file) if stored.packing is Packing.GZIP else ZstdFile(file)
-    kind = _UNPACKING[stored.packing]
+    packed = gzip.GzipFile(fileobj=file) if packing is Packing.GZIP else ZstdFile(file)
+    kind = _UNPACKING[packing]
     try:
         with packed:
             yield cast(BinaryIO, packed)
     except EOFError as error:
         raise InputError(
-            f"{stored.shown} ends in the middle: the {kind} data is cut short",
+            f"{shown} ends in the middle: the {kind} data is cut short",
             mend="It was probably not written or copied to the end: do that again.",
         ) from error
     except (gzip.BadGzipFile, zlib.error, ZstdError) as error:
         raise InputError(
-            f"{stored.shown} cannot be unpacked as {kind}: {error}",
+            f"{shown} cannot be unpacked as {kind}: {error}",
             mend="The file is damaged, or has the wrong extension: write or copy it again.",
         ) from error

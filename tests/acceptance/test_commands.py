@@ -146,7 +146,6 @@ def test_version_is_one_line(desk: Desk) -> None:
 LATER = (
     *("--endpoint",),
     *("enricher report", "enricher mcp"),
-    *(".xlsx",),
 )
 
 
@@ -162,7 +161,7 @@ def test_help_shows_what_there_is_and_nothing_that_is_to_come(shared_desk: Desk,
         assert re.findall(r"^  ([\w-]+)  ", text.split("Commands:")[1], re.MULTILINE) == [*COMMANDS]
 
 
-@pytest.mark.parametrize("option", ["--endpoint=signals", "--sheet=1"])
+@pytest.mark.parametrize("option", ["--endpoint=signals"])
 def test_what_is_to_come_is_refused_and_not_ignored(shared_desk: Desk, option) -> None:
     said = shared_desk.do("run", "leads.csv", "--grid", COMPANIES.id, option, exits=2)
     assert f"No such option '{option.partition('=')[0]}'" in said.err

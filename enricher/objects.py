@@ -1,0 +1,176 @@
+"""Objects of S3, Google Cloud Storage and Azure: read, written and looked at as a whole.
+
+Credentials come from the environment, as each store's own tools take them.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from enricher.errors import CannotGoOn, InputError, OutputError
+from enricher.extras import extra
+from enricher.places import StoredObject
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    Store = AzureStore | GCSStore | S3Store
+
+_BLOCK = 1 << 20
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ENDPOINTS = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT"),
+    "STORAGE_EMULATOR_HOST",  # of gs://; the address itself is in the service account file
+)
+_VARIABLES = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+_SAFE = "Nothing is lost: `enricher export` writes it again, to another place too."
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One version of an object: what tells it from any other, and its bytes, once."""
+
+    version: str
+    size: int
+    blocks: Iterator[bytes]
+
+
+@contextmanager
+def downloaded(place: StoredObject) -> Iterator[Download]:
+    """Ask for an object; its bytes come as they are taken.
+
+    Raises:
+        InputError: there is none, it may not be read, or the store does not answer.
+    """
+    with _blamed(place, InputError, "read"):
+        import obstore
+
+        store, key = _store_of(place)
+        found = obstore.get(store, key)
+        meta = found.meta
+        mark = meta["e_tag"] or meta["last_modified"].isoformat()
+        version = f"{place} {meta.get('version')} {mark} {meta['size']}"
+        yield Download(version, meta["size"], map(bytes, found.stream(min_chunk_size=_BLOCK)))
+
+
+def upload(place: StoredObject, file: Path) -> None:
+    """Make `file` the object; whoever reads it sees all of it or what was there before.
+
+    Raises:
+        OutputError: the store does not take it.
+    """
+    with _blamed(place, OutputError, "written"):
+        import obstore
+
+        store, key = _store_of(place)
+        obstore.put(store, key, file)
+
+
+def check_uploadable(place: StoredObject) -> None:
+    """Make sure that an object can be written there: one beside it is, and removed again.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    with _blamed(place, OutputError, "written"):
+        import obstore
+
+        store, key = _store_of(place)
+        beside = f"{key}.enricher-{os.urandom(4).hex()}.tmp"
+        obstore.put(store, beside, b"")
+        obstore.delete(store, beside)
+
+
+def exists(place: StoredObject) -> bool:
+    """Whether there is such an object.
+
+    Raises:
+        OutputError: the store does not tell.
+    """
+    with _blamed(place, OutputError, "looked at"):
+        import obstore
+
+        store, key = _store_of(place)
+        try:
+            obstore.head(store, key)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def remove(place: StoredObject) -> None:
+    """Remove the object if it is there.
+
+    Raises:
+        OutputError: the store refuses.
+    """
+    with _blamed(place, OutputError, "removed"):
+        import obstore
+
+        store, key = _store_of(place)
+        obstore.delete(store, key)
+
+
+def _store_of(place: StoredObject) -> tuple["Store", str]:
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    scheme, _, rest = place.uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    options: Any = {"client_options": {"allow_http": _is_at_home()}}
+    match scheme:
+        case "s3":
+            return S3Store(bucket, **options), key
+        case "gs":
+            return GCSStore(bucket, **options), key
+        case _:
+            return AzureStore(bucket, **options), key
+
+
+def _is_at_home() -> bool:
+    """Whether the store is named to be on this machine: only there it may be without TLS."""
+    named = [os.environ[name] for name in _ENDPOINTS if os.environ.get(name)]
+    return any(urlsplit(url).hostname in _LOOPBACK for url in named)
+
+
+@contextmanager
+def _blamed(place: StoredObject, problem: type[CannotGoOn], done: str) -> Iterator[None]:
+    """Turn what the library says into a `problem`; it quotes requests, but no credentials."""
+    with extra("cloud", f"Reaching {place}", problem):
+        from obstore.exceptions import BaseError
+    try:
+        yield
+    except FileNotFoundError as error:
+        if problem is OutputError:
+            raise problem(
+                f"{place} cannot be {done}: there is no such bucket", mend="Check the address."
+            ) from error
+        raise problem(
+            f"{place}: there is no such object, or no such bucket",
+            mend="Check the address; wildcards do not stand for several objects.",
+        ) from error
+    except (BaseError, PermissionError, OSError, ValueError) as error:
+        scheme = place.uri.partition("://")[0]
+        safe = f" {_SAFE}" if done == "written" else ""
+        raise problem(
+            f"{place} cannot be {done}: {_cause(error)}",
+            mend=f"Check the address and the credentials in the environment ({_VARIABLES[scheme]})."
+            + safe,
+        ) from None
+
+
+def _cause(error: Exception) -> str:
+    """The gist of what the library says, which may be pages of XML and the source of the error."""
+    text = str(error)
+    for pattern in (r"<Message>(.*?)</Message>", r"<Code>(.*?)</Code>", r"source: ([^\n]*)"):
+        if found := re.search(pattern, text, re.DOTALL):
+            return found[1][:200]
+    return (text.splitlines() or ["no reason given"])[0][:200]
