@@ -74,21 +74,33 @@ class InputMapping:
         """
         used = sorted({column for feed in self.feeds for column in feed.columns})
         texts = {column: self._texts(batch, column) for column in used}
+        blank = _blank_rows([texts[column] for column in used])
+        fed = {feed.label: _filled(feed, texts, batch.height) for feed in self.feeds}
         for row in range(batch.height):
-            cells = {column: text[row] for column, text in texts.items()}
-            if used and not any(cell and not cell.isspace() for cell in cells.values()):
-                yield None
-            else:
-                yield {feed.label: _fill(feed, cells) for feed in self.feeds}
+            yield None if row in blank else {label: text[row] for label, text in fed.items()}
 
 
-def _fill(feed: Feed, cells: Mapping[int, str]) -> str:
+def _blank_rows(columns: Sequence[Sequence[str]]) -> set[int]:
+    """The rows in which every one of these columns is blank; none if there are no columns."""
+    if not columns:
+        return set()
+    rows = set(range(len(columns[0])))
+    for column in columns:
+        rows = {row for row in rows if not column[row] or column[row].isspace()}
+    return rows
+
+
+def _filled(feed: Feed, texts: Mapping[int, Sequence[str]], height: int) -> Sequence[str]:
+    """What a feed gives for every row."""
     if len(feed.parts) == 1 and isinstance(feed.parts[0], int):
-        return cells[feed.parts[0]]
-    columns = feed.columns
-    if columns and not any(cells[column].strip() for column in columns):
-        return ""
-    return "".join(cells[part] if isinstance(part, int) else part for part in feed.parts)
+        return texts[feed.parts[0]]
+    columns = [texts[column] for column in feed.columns]
+    if not columns:
+        return ["".join(map(str, feed.parts))] * height
+    blank = _blank_rows(columns)
+    parts = [[part] * height if isinstance(part, str) else texts[part] for part in feed.parts]
+    rows = zip(*parts, strict=True)
+    return ["" if row in blank else "".join(written) for row, written in enumerate(rows)]
 
 
 # --- from names to a mapping ----------------------------------------------------------------

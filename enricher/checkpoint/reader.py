@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from enricher.model import (
     State,
 )
 from enricher.record import Record
+
+_STATES = {int(state): state for state in State}
+_decode = json.JSONDecoder().raw_decode
 
 _KEYS_A_QUERY = 500
 """Below the 999 parameters that old builds of SQLite allow."""
@@ -256,18 +260,18 @@ class Reader:
             yield (
                 key,
                 Record(
-                    state=State(state),
+                    state=_STATES[state],
                     attempt=attempt,
                     asked=_asked_set(asked),
                     code=code or "",
                     message=message or "",
                     has_outputs=outputs_asked is not None,
                     outputs_asked=_asked_set(outputs_asked) if outputs_asked else None,
-                    outputs=json.loads(stored) if stored else None,
+                    outputs=_decoded(stored) if stored else None,
                     outputs_at=outputs_at or 0.0,
                     ended_at=ended_at or 0.0,
                     tried_in=tried_in,
-                    before=State(before) if before else None,
+                    before=_STATES[before] if before else None,
                     revision=revision,
                     provisional=bool(provisional),
                 ),
@@ -334,11 +338,18 @@ def _unfinished(row: Sequence[Any]) -> Unfinished:
     return Unfinished(row[0], State(row[1]), row[2], row[3], json.loads(row[4]), row[5])
 
 
+def _decoded(text: str) -> Any:
+    """JSON that we wrote, without white space around it."""
+    return _decode(text)[0]
+
+
 def _asked(text: str) -> tuple[str, ...] | None:
     asked = json.loads(text)
     return None if asked is None else tuple(asked)
 
 
+@lru_cache(maxsize=256)
 def _asked_set(text: str) -> frozenset[str] | None:
+    """A checkpoint holds few sets of columns, and millions of rows that name one."""
     asked = _asked(text)
     return None if asked is None else frozenset(asked)
