@@ -86,14 +86,17 @@ LIBRARIES = {
     "adbc_driver_manager": ("databases",),
     "adbc_driver_postgresql": ("databases",),
     "aiolimiter": ("pace",),
+    "altair": ("report.charts",),
     "backports": ("zstd",),
     "click": ("cli",),
     "compression": ("zstd",),
     "filelock": ("checkpoint",),
     "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
     "httpx2": ("providers.transport", "providers.connections"),
+    "jinja2": ("report.page",),
     "keyring": ("providers.system_keyring",),
     "obstore": ("objects",),
+    "markupsafe": ("report",),
     "platformdirs": ("api", "job"),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
     "pyarrow": ("databases",),
@@ -106,6 +109,7 @@ LIBRARIES = {
     "tenacity": ("pace",),
     "uvicorn": ("simulator",),
     "xlsxwriter": ("sink.workbook",),
+    "vl_convert": ("report.charts",),
 }
 """Every third party (and sqlite3), and the rooms or modules that may import it."""
 
@@ -119,7 +123,7 @@ PURE = {
         ("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING
     ),
     **dict.fromkeys(
-        ("mapping", "plan", "schedule", "reactions", "tally", "stops", "selection"), DOING
+        ("mapping", "plan", "schedule", "reactions", "report", "tally", "stops", "selection"), DOING
     ),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
 }
@@ -149,6 +153,9 @@ MAX_FUNCTION_LINES = 60
 
 LIGHT_HELP = (
     "polars",
+    "altair",
+    "jinja2",
+    "prometheus_client",
     "starlette",
     "uvicorn",
     "httpx2",

@@ -16,6 +16,7 @@ from enricher.api.discovery import Discovery, check_free, discover_for, path_wit
 from enricher.api.hooks import Hooks
 from enricher.api.inputs import input_copied, make_state_folder
 from enricher.api.orders import Order, job_of, order_of, telling_of
+from enricher.api.picturing import report_to
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.running import run_job
@@ -30,6 +31,7 @@ from enricher.notice import EventName, event_of
 from enricher.places import Place, is_standard
 from enricher.plan import ASK_ABOVE
 from enricher.providers import registry
+from enricher.report.charts import can_draw
 from enricher.report.evidence import evidence_lines
 from enricher.report.live import Line, Tone, describe, live_lines
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
@@ -55,6 +57,7 @@ __all__ = [
     "Summary",
     "Telling",
     "Tone",
+    "can_draw",
     "check_free",
     "check_standard_output",
     "describe",
@@ -74,6 +77,7 @@ __all__ = [
     "parse_rate",
     "path_within",
     "plan",
+    "report",
     "resume",
     "run",
     "second_charge_lines",
@@ -222,6 +226,21 @@ def write_job_file(path: Path, draft: Draft) -> None:
 def job_schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
     """The JSON Schema of a job file; `descriptions` are words for people, by option."""
     return schema(descriptions)
+
+
+def report(
+    checkpoint: Path, output: Path | None = None, *, job_id: str | None = None
+) -> tuple[Path, str]:
+    """Draw a job as one HTML page; safe while it runs. Returns where it was written, and the page.
+
+    Args:
+        output: by default `<checkpoint stem>.report.html` beside it; `-` writes no file.
+
+    Raises:
+        CheckpointError: not a checkpoint, or no such job.
+        OutputError: the page cannot be written, or would replace what is no report.
+    """
+    return report_to(checkpoint.absolute(), output, job_id)
 
 
 def export(

@@ -8,13 +8,17 @@ from enricher.checkpoint.lock import hold, is_held
 from enricher.checkpoint.passes import Pass
 from enricher.checkpoint.reader import JobRecord, Reader, Unfinished
 from enricher.checkpoint.store import Store
+from enricher.checkpoint.survey import Attempt, Stretch, Survey
 
 __all__ = [
+    "Attempt",
     "Committer",
     "JobRecord",
     "Pass",
     "Reader",
     "Store",
+    "Stretch",
+    "Survey",
     "Unfinished",
     "hold",
     "in_thread",

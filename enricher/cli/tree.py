@@ -20,6 +20,7 @@ COMMANDS = {
     "resume": "enricher.cli.resume",
     "status": "enricher.cli.status",
     "export": "enricher.cli.export",
+    "report": "enricher.cli.report",
     "workspace": "enricher.cli.workspace",
     "grids": "enricher.cli.grids",
     "grid": "enricher.cli.grid",

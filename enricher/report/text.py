@@ -60,6 +60,17 @@ def summary_lines(summary: Summary) -> list[str]:
     return lines
 
 
+def headline(summary: Summary) -> str:
+    """What became of the job, in one sentence."""
+    return _HEADLINES[summary.outcome]
+
+
+def next_steps(summary: Summary) -> list[tuple[str, str]]:
+    """What to type next: in words, and the command."""
+    steps = [line.partition(":  ") for line in _next_command(summary).splitlines()]
+    return [(words, command) for words, _, command in steps]
+
+
 def ragged_line(ragged: Ragged, count: int) -> str:
     """What became of so many rows with too many or too few fields."""
     rows = "row" if count == 1 else "rows"

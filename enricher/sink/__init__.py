@@ -41,7 +41,7 @@ from enricher.sink.remote import (
     remove,
     written_elsewhere,
 )
-from enricher.sink.target import check_place
+from enricher.sink.target import check_place, replacing
 from enricher.sink.workbook import (
     check_xlsx,
     check_xlsx_columns,
@@ -54,6 +54,7 @@ __all__ = [
     "Pair",
     "Written",
     "check_layout",
+    "check_place",
     "check_rows",
     "check_writable",
     "enriched",
@@ -63,6 +64,7 @@ __all__ = [
     "is_of_failures",
     "output_names",
     "remove",
+    "replacing",
     "status_columns",
     "write",
 ]
