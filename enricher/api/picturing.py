@@ -86,7 +86,6 @@ def picture_of(checkpoint: Path, job_id: str | None) -> Picture:
             fill=_filled(survey, record),
             rate=record.options["rate"],
             passes=len(stretches),
-            pass_credits=stretches[-1].credits,
             options=told_options(record.options),
             mapping=told_mapping(record.mapping),
         )

@@ -34,12 +34,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A pass, in seconds since 1970; `credits` that it used, `None` where not told."""
+    """A pass, in seconds since 1970."""
 
     id: int
     began: float
     finished: float | None
-    credits: float | None
 
 
 class Survey(Reader):
@@ -55,13 +54,9 @@ class Survey(Reader):
     def stretches(self, job: str) -> list[Stretch]:
         """The passes of a job, oldest first."""
         rows = self._all(
-            "SELECT id, started_at, finished_at, spent FROM passes WHERE job = ? ORDER BY id",
-            (job,),
+            "SELECT id, started_at, finished_at FROM passes WHERE job = ? ORDER BY id", (job,)
         )
-        return [
-            Stretch(id_, began, finished, json.loads(spent)["credits"] if spent else None)
-            for id_, began, finished, spent in rows
-        ]
+        return [Stretch(*row) for row in rows]
 
     def summaries(self, job: str, most: int) -> list[tuple[int, dict[str, Any]]]:
         """Passes and summaries of the last `most` invocations that saved one, oldest first."""

@@ -130,15 +130,16 @@ def _durations(durations: Durations) -> Any:
 def step_name(low: float, high: float) -> str:
     """`5-10 s`, `2-5 min`, `over 2 h`, as short as an axis needs it."""
     if high == float("inf"):
-        return f"over {_short(low)}"
-    number, unit = _short(high).split(" ")
+        return f"over {plain(low)}"
+    number, unit = plain(high).split(" ")
     if low == 0:
         return f"under {number} {unit}"
     size = {"s": 1, "min": 60, "h": 3600}[unit]
-    return f"{low / size:g}–{number} {unit}" if low >= size else f"{_short(low)}–{number} {unit}"
+    return f"{low / size:g}–{number} {unit}" if low >= size else f"{plain(low)}–{number} {unit}"
 
 
-def _short(seconds: float) -> str:
+def plain(seconds: float) -> str:
+    """`5 s`, `2 min`, `6 h`: a round duration."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:g} {unit}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-MOST_SLICES = 96
+MOST_SLICES = 64
 """Slices of a timeline: enough to see a shape, few enough for a table."""
 
 MOST_CODES = 40

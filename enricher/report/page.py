@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from enricher.harmless import printable_lines
-from enricher.report.charts import Charts, step_name
+from enricher.report.charts import Charts, plain, step_name
 from enricher.report.evidence import evidence_lines
 from enricher.report.picture import MOST_LISTED, Picture
 from enricher.report.summary import JobOutcome, Summary
@@ -99,6 +99,7 @@ def _templates() -> Environment:
     templates.filters |= {
         "duration": duration,
         "number": _number,
+        "plain": plain,
         "moment": _moment,
         "clock": lambda seconds: _moment(seconds, "%d %b %H:%M:%S"),
         "name": lambda path: PurePath(path or "").name,

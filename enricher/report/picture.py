@@ -7,7 +7,10 @@ from typing import Any
 from enricher.report.evidence import Evidence
 from enricher.report.figures import Durations, Failures, Fill, Timeline
 from enricher.report.summary import Summary
-from enricher.report.text import Doubt
+from enricher.report.text import Doubt, duration
+
+_AGES = {"run_timeout", "max_outage", "stop_after", "refresh_after", "retry_lock"}
+"""Options in seconds."""
 
 MOST_LISTED = 1000
 """Doubts that a page lists; `status` lists all."""
@@ -21,7 +24,7 @@ class Picture:
         made_at: ISO 8601 in UTC.
         invocations: the summaries of the last ones, oldest first.
         rate: the limit of `--rate` in requests per second, `auto` or `unlimited`.
-        passes: how many there were; `pass_credits` are those that the latest one used.
+        passes: how many there were.
         options: name and value of what the job was told, as text; never a key.
         mapping: label, and what it is fed from.
     """
@@ -38,7 +41,6 @@ class Picture:
     fill: Fill = field(default_factory=lambda: Fill({}))
     rate: float | str = "auto"
     passes: int = 1
-    pass_credits: float | None = None
     options: Sequence[tuple[str, str]] = ()
     mapping: Sequence[tuple[str, str]] = ()
 
@@ -50,7 +52,7 @@ def told_options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     left_out = ("maps", "templates")
     return [
-        (name.replace("_", "-"), _as_text(value))
+        (name.replace("_", "-"), duration(value) if name in _AGES else _as_text(value))
         for name, value in options.items()
         if name not in left_out and value not in (None, "", [], {}, False)
     ]
