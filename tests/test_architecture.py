@@ -27,7 +27,18 @@ FLOORS: Sequence[set[str]] = (
         *("notice", "forms", "places", "extras", "objects", "databases"),
     },
     {
-        *("job", "mapping", "plan", "source", "sink", "checkpoint", "pace", "reactions", "report"),
+        *(
+            "job",
+            "mapping",
+            "plan",
+            "source",
+            "sink",
+            "checkpoint",
+            "pace",
+            "reactions",
+            "report",
+            "web",
+        ),
         *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection", "jobfile"),
     },
     {"engine", "feed", "preflight"},
@@ -98,6 +109,7 @@ LIBRARIES = {
     "obstore": ("objects",),
     "markupsafe": ("report",),
     "platformdirs": ("api", "job"),
+    "prometheus_client": ("report.metrics",),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
     "pyarrow": ("databases",),
     "pydantic": ("forms", "job", "jobfile"),
@@ -105,10 +117,14 @@ LIBRARIES = {
     "rich": ("cli",),
     "sqlite3": ("checkpoint", "databases"),
     "sqlite_utils": ("checkpoint",),
-    "starlette": ("simulator",),
+    "starlette": ("simulator", "web"),
     "tenacity": ("pace",),
+<<<<<<< HEAD
     "uvicorn": ("simulator",),
     "xlsxwriter": ("sink.workbook",),
+=======
+    "uvicorn": ("simulator", "web"),
+>>>>>>> b640787 (enricher serve: a live page on loopback with metrics; --metrics-file)
     "vl_convert": ("report.charts",),
 }
 """Every third party (and sqlite3), and the rooms or modules that may import it."""

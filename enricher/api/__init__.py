@@ -6,7 +6,7 @@ problems are raised as the classes of `errors`.
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,12 +14,14 @@ from typing import Any
 
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
-from enricher.api.inputs import input_copied, make_state_folder
+from enricher.api.inputs import input_copied, make_state_folder, standard_input_copied
+from enricher.api.metering import check_metrics_file, metrics_to
 from enricher.api.orders import Order, job_of, order_of, telling_of
 from enricher.api.picturing import report_to
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.running import run_job
+from enricher.api.serving import serve_job
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
@@ -59,6 +61,7 @@ __all__ = [
     "Tone",
     "can_draw",
     "check_free",
+    "check_metrics_file",
     "check_standard_output",
     "describe",
     "discover",
@@ -81,11 +84,13 @@ __all__ = [
     "resume",
     "run",
     "second_charge_lines",
+    "serve",
     "status",
     "statuses",
     "summary_lines",
     "telling_of",
     "write_job_file",
+    "write_metrics",
 ]
 
 
@@ -241,6 +246,35 @@ def report(
         OutputError: the page cannot be written, or would replace what is no report.
     """
     return report_to(checkpoint.absolute(), output, job_id)
+
+
+def serve(
+    checkpoint: Path,
+    port: int = 0,
+    *,
+    job_id: str | None = None,
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Show a job on a live page on loopback, until SIGINT or SIGTERM.
+
+    Args:
+        port: 0 is any free one.
+        on_ready: is told the address once the page can be had.
+
+    Raises:
+        CheckpointError: not a checkpoint, no such job, or it is not there any more.
+        CannotGoOn: the port cannot be had.
+    """
+    serve_job(checkpoint.absolute(), port, job_id, on_ready)
+
+
+def write_metrics(path: Path, summary: Summary) -> None:
+    """Write a job's metrics to a file for a textfile collector, in one step.
+
+    Raises:
+        OutputError: the file cannot be written, or would replace what is no such file.
+    """
+    metrics_to(path, summary)
 
 
 def export(

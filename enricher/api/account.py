@@ -89,7 +89,7 @@ class Account:
 
     def ended(self, stop: Stop | None, exit_code: int) -> Summary:
         """The summary of a job that has ended, or was stopped."""
-        return self._summary(
+        summary = self._summary(
             _outcome(stop, exit_code),
             in_flight=self.in_flight,
             exit_code=exit_code,
@@ -97,6 +97,7 @@ class Account:
             reason=stop.reason if stop else None,
             error=ErrorTold(stop.code, stop.reason) if stop and exit_code == 1 else None,
         )
+        return replace(summary, live=self._live())
 
     def _summary(
         self,

@@ -57,8 +57,7 @@ def _check_replaceable(path: Path) -> None:
 def pictured(checkpoint: Path, job_id: str | None) -> tuple[Picture, Charts]:
     """The picture of a job and its charts."""
     picture = picture_of(checkpoint, job_id)
-    limit = picture.rate if isinstance(picture.rate, int | float) else None
-    return picture, drawn(picture.timeline, picture.durations, limit)
+    return picture, drawn(picture.timeline, picture.durations, picture.limit)
 
 
 def picture_of(checkpoint: Path, job_id: str | None) -> Picture:
@@ -85,6 +84,7 @@ def picture_of(checkpoint: Path, job_id: str | None) -> Picture:
             failures=failures,
             fill=_filled(survey, record),
             rate=record.options["rate"],
+            limit=_limit(record, shown, invocations),
             passes=len(stretches),
             options=told_options(record.options),
             mapping=told_mapping(record.mapping),
@@ -107,6 +107,17 @@ def _end(latest: Summary, shown: Stretch, invocations: list[tuple[int, Summary]]
         if in_pass == shown.id and summary.updated_at
     )
     return max(shown.began, shown.finished or 0.0, *heard) + 1
+
+
+def _limit(
+    record: JobRecord, shown: Stretch, invocations: list[tuple[int, Summary]]
+) -> float | None:
+    """Requests per second that were allowed last: the server may lower what was asked for."""
+    for in_pass, summary in reversed(invocations):
+        if in_pass == shown.id and summary.live and summary.live.rate is not None:
+            return summary.live.rate
+    rate = record.options["rate"]
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def _count(

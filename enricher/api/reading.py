@@ -51,6 +51,26 @@ def status_of(checkpoint: Path, job_id: str | None) -> Status:
         return Status(summary, doubts, second, evidence)
 
 
+def job_known(checkpoint: Path, job_id: str | None) -> str:
+    """The id of the job that is meant; raises `CheckpointError` if there is none."""
+    with Reader(checkpoint) as reader:
+        return reader.job(job_id).id
+
+
+def summary_of(checkpoint: Path, job_id: str) -> Summary:
+    """The last word of a job, for those who look often; rows are not counted anew."""
+    with Reader(checkpoint) as reader:
+        stored = reader.latest_summary(job_id)
+    if stored is None:
+        raise CheckpointError(
+            f"{checkpoint} no longer holds job {job_id}.", mend="Has another file taken its place?"
+        )
+    summary = Summary.from_json(stored)
+    if summary.outcome is JobOutcome.RUNNING and not is_held(checkpoint):
+        return replace(summary, outcome=JobOutcome.INTERRUPTED, eta_seconds=None)
+    return summary
+
+
 def statuses_of(checkpoint: Path) -> list[Summary]:
     """See `api.statuses`."""
     with Reader(checkpoint) as reader:

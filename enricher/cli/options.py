@@ -215,6 +215,13 @@ TELLING_OPTIONS = (
     JSON,
     SUMMARY_FILE,
     option(
+        "--metrics-file",
+        type=PATH,
+        metavar="PATH",
+        group=TELLING,
+        help="Write metrics for Prometheus's textfile collector every second (not of plan).",
+    ),
+    option(
         "--log-format",
         type=click.Choice(["text", "json"]),
         group=TELLING,

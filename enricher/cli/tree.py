@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "enricher.cli.status",
     "export": "enricher.cli.export",
     "report": "enricher.cli.report",
+    "serve": "enricher.cli.serve",
     "workspace": "enricher.cli.workspace",
     "grids": "enricher.cli.grids",
     "grid": "enricher.cli.grid",

@@ -20,6 +20,7 @@ class Voice:
         quiet: only errors, and what a person must act on.
         verbose: a time before each line, and every failure as it happens.
         programs: the JSON summary is wanted on standard output; `summary_file` in a file.
+        metrics_file: where metrics go, if they are wanted.
         known: what is known of the job, for the summary of an error.
     """
 
@@ -31,6 +32,7 @@ class Voice:
         self.yes = False
         self.programs = False
         self.summary_file: Path | None = None
+        self.metrics_file: Path | None = None
         self.known: dict[str, Any] = {}
 
     def heed_arguments(self, arguments: Sequence[str]) -> None:
@@ -48,6 +50,7 @@ class Voice:
         self.yes = telling.yes
         self.programs = telling.as_json
         self.summary_file = telling.summary_file
+        self.metrics_file = telling.metrics_file
 
     def stamped(self, text: str) -> str:
         """A line of text, with the time of day if that is wanted."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enricher.cli.metering import Meter
 from enricher.cli.progress import Progress, shown_progress
 from enricher.cli.signals import watch
 from enricher.cli.telling import check_summary_file, detail, people, say, signal_name, tell_summary
 from enricher.cli.telling import warn as tell_warning
 from enricher.cli.voice import voice
+from enricher.errors import EnricherError
 from enricher.notice import EventName
 
 _LISTEN = 0.1
@@ -23,19 +25,32 @@ if TYPE_CHECKING:
 def work(job: "Callable[[Hooks], Summary]", *, as_json: bool, summary_file: Path | None) -> int:
     """Run `job` with what a terminal gives it, and return the exit code."""
     check_summary_file(summary_file)
-    return tell_summary(attended(job), as_json=as_json, summary_file=summary_file)
+    meter = Meter(voice.metrics_file)
+    meter.check()
+    try:
+        summary = attended(job, meter)
+    except EnricherError as error:
+        meter.failed(error)
+        raise
+    return tell_summary(summary, as_json=as_json, summary_file=summary_file)
 
 
-def attended(job: "Callable[[Hooks], Summary]") -> "Summary":
+def attended(job: "Callable[[Hooks], Summary]", meter: Meter | None = None) -> "Summary":
     """Run `job`, showing its progress, handing it the signals and asking where it must ask."""
     from enricher.api import Hooks
 
+    meter = meter or Meter(None)
     try:
         with shown_progress() as progress:
+
+            def show(summary: "Summary") -> None:
+                meter.show(summary)
+                progress.show(summary)
+
             hooks = Hooks(
                 warn=tell_warning,
                 detail=detail,
-                progress=progress.show,
+                progress=show,
                 ready=_deliver_signals,
                 consent=_asking(progress) if voice.may_ask else None,
             )

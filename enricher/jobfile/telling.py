@@ -22,6 +22,7 @@ class Telling(BaseModel):
     yes: bool = False
     as_json: bool = Field(default=False, alias="json")
     summary_file: FilePath | None = None
+    metrics_file: FilePath | None = None
     log_format: LogFormat = LogFormat.TEXT
     quiet: bool = False
     verbose: bool = False

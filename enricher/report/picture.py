@@ -23,7 +23,9 @@ class Picture:
     Attributes:
         made_at: ISO 8601 in UTC.
         invocations: the summaries of the last ones, oldest first.
-        rate: the limit of `--rate` in requests per second, `auto` or `unlimited`.
+        rate: what `--rate` asked for: requests per second, `auto` or `unlimited`.
+        limit: requests per second that were allowed last, `None` where there is no limit, or
+            none is known.
         passes: how many there were.
         options: name and value of what the job was told, as text; never a key.
         mapping: label, and what it is fed from.
@@ -40,6 +42,7 @@ class Picture:
     failures: Failures = field(default_factory=Failures)
     fill: Fill = field(default_factory=lambda: Fill({}))
     rate: float | str = "auto"
+    limit: float | None = None
     passes: int = 1
     options: Sequence[tuple[str, str]] = ()
     mapping: Sequence[tuple[str, str]] = ()

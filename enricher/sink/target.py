@@ -30,13 +30,16 @@ _CAUSES = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[tuple[BinaryIO, Path]]:
     """Give a file to write to, and where it is; it becomes `path` when the block ends well.
 
     It lies beside the target as `.<name>.<random>.tmp`, is on the disk before it is renamed, and
     is removed after any error or interruption. Until then it is private. A file that is replaced
     leaves its permissions to the new one; a symbolic link stays, and the file that it points to
     is replaced.
+
+    Args:
+        durable: it survives a power cut; a file that is written every second need not.
 
     Raises:
         OutputError: the file cannot be made, or not be put in its place.
@@ -48,14 +51,15 @@ def replacing(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     try:
         yield file, temporary
         with blamed(path):
-            _finish(file, mode)
+            _finish(file, mode, durable)
             temporary.replace(target)
     finally:
         with suppress(OSError):  # a buffer that could not be written fails again when it closes
             file.close()
         with suppress(OSError):  # after the rename there is nothing to remove
             temporary.unlink()
-    _sync_directory(target.parent)
+    if durable:
+        _sync_directory(target.parent)
 
 
 def check_place(path: Path) -> None:
@@ -118,10 +122,11 @@ def _create_beside(target: Path) -> tuple[Path, BinaryIO]:
     return temporary, os.fdopen(descriptor, "wb")
 
 
-def _finish(file: BinaryIO, mode: int) -> None:
+def _finish(file: BinaryIO, mode: int, durable: bool) -> None:
     file.flush()
     _set_mode(file.fileno(), mode)
-    os.fsync(file.fileno())
+    if durable:
+        os.fsync(file.fileno())
     file.close()
 
 

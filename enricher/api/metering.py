@@ -1,0 +1,33 @@
+"""Metrics in a file, for the textfile collector of Prometheus's node exporter."""
+
+from pathlib import Path
+
+from enricher.errors import OutputError
+from enricher.report.metrics import BEGINS, metrics_text
+from enricher.report.summary import Summary
+from enricher.sink import check_place, replacing
+
+
+def check_metrics_file(path: Path) -> None:
+    """Make sure, before money is spent, that metrics can be written to `path`.
+
+    Raises:
+        OutputError: they cannot, or a file that holds something else would be lost.
+    """
+    check_place(path)
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        found = file.read(len(BEGINS))
+    if found and found != BEGINS.encode():
+        raise OutputError(
+            f"{path} exists and holds no metrics of enricher: it is not replaced.",
+            mend="Name another file with --metrics-file.",
+            code="metrics_exist",
+        )
+
+
+def metrics_to(path: Path, summary: Summary) -> None:
+    """See `api.write_metrics`. A collector that reads meanwhile sees the old file or the new."""
+    with replacing(path, durable=False) as (file, _):
+        file.write(metrics_text(summary).encode())
