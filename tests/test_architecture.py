@@ -139,9 +139,10 @@ PURE = {
         ("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING
     ),
     **dict.fromkeys(
-        ("mapping", "plan", "schedule", "reactions", "report", "tally", "stops", "selection"), DOING
+        ("mapping", "plan", "schedule", "reactions", "tally", "stops", "selection"), DOING
     ),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
+    "report": DOING - {"pathlib"},
 }
 """Rooms without I/O or clock of their own (time is an input): what they may not import."""
 

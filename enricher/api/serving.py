@@ -12,7 +12,7 @@ from enricher.report.charts import Charts, drawn
 from enricher.report.picture import Picture
 from enricher.web import Assets, Shown, serve
 
-SHARE = 0.02
+SHARE = 0.05
 """Of the time that may be spent on going through a checkpoint that changes."""
 
 LEAST_PAUSE = 3.0
@@ -22,14 +22,14 @@ LEAST_PAUSE = 3.0
 class Viewer:
     """Looks at a checkpoint: at its summary each time, at everything when there is time for it.
 
-    A reading of millions of items takes seconds. It is repeated only after fifty times as long.
+    A reading of millions of items takes seconds. It is repeated only after twenty times as long.
     """
 
     def __init__(self, checkpoint: Path, job_id: str | None) -> None:
         self._checkpoint = checkpoint
         self._id = job_known(checkpoint, job_id)
         self._picture = picture_of(checkpoint, self._id)
-        self._charts = Charts()
+        self._charts = self._drawn()  # the first drawing loads much, and tells nothing of the next
         self._next = 0.0
 
     def look(self) -> Shown:
@@ -37,7 +37,7 @@ class Viewer:
         summary = summary_of(self._checkpoint, self._id)
         seen = self._picture.summary
         changed = (summary.updated_at, summary.outcome) != (seen.updated_at, seen.outcome)
-        if self._next == 0.0 or (changed and time.monotonic() >= self._next):
+        if changed and time.monotonic() >= self._next:
             self._read()
         elif changed:
             return self._shown(replace(self._picture, summary=summary))
@@ -46,9 +46,12 @@ class Viewer:
     def _read(self) -> None:
         began = time.monotonic()
         self._picture = picture_of(self._checkpoint, self._id)
-        self._charts = drawn(self._picture.timeline, self._picture.durations, self._picture.limit)
+        self._charts = self._drawn()
         took = time.monotonic() - began
         self._next = began + took + max(LEAST_PAUSE, took / SHARE)
+
+    def _drawn(self) -> Charts:
+        return drawn(self._picture.timeline, self._picture.durations, self._picture.limit)
 
     def _shown(self, picture: Picture) -> Shown:
         return Shown(

@@ -67,7 +67,9 @@ def _rates(timeline: Timeline, limit: float | None) -> Any:
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=["submissions", "results"], range=[SUBMITTED, ENDED]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3),
+        legend=alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, columnPadding=22
+        ),
     )
     axis = alt.Axis(title=None, format=_clock(timeline), tickCount=8)
     lines = (
@@ -108,6 +110,7 @@ def _clock(timeline: Timeline) -> str:
 def _durations(durations: Durations) -> Any:
     import altair as alt
 
+    most = max(count for _, _, count in durations.steps())
     rows = [
         {"order": number, "took": step_name(low, high), "runs": count}
         for number, (low, high, count) in enumerate(durations.steps())
@@ -121,7 +124,7 @@ def _durations(durations: Durations) -> Any:
                 sort=None,
                 axis=alt.Axis(title=None, labelAngle=0, grid=False, ticks=False),
             ),
-            y=alt.Y("runs:Q", axis=alt.Axis(title="runs", tickCount=4, tickMinStep=1)),
+            y=alt.Y("runs:Q", axis=alt.Axis(title="runs", tickCount=min(4, most), format="d")),
         )
         .properties(width=_WIDTH, height=_HEIGHT)
     )

@@ -67,6 +67,9 @@ def headline(summary: Summary) -> str:
 
 def next_steps(summary: Summary) -> list[tuple[str, str]]:
     """What to type next: in words, and the command."""
+    if summary.outcome is JobOutcome.RUNNING:
+        checkpoint = shlex.quote(summary.checkpoint or "")
+        return [("Write the output as far as it is", f"enricher export {checkpoint}")]
     steps = [line.partition(":  ") for line in _next_command(summary).splitlines()]
     return [(words, command) for words, _, command in steps]
 
