@@ -13,8 +13,8 @@ from typing import Any
 from enricher.checkpoint.reader import Reader
 from enricher.model import Context, Json, State
 
-_ATTEMPTS_A_QUERY = 2000
-_RESULTS_A_QUERY = 100
+ATTEMPTS_A_QUERY = 2000
+RESULTS_A_QUERY = 100
 _LONGEST_EXAMPLE = 2000
 """Characters of inputs that are still shown as an example."""
 
@@ -76,7 +76,7 @@ class Survey(Reader):
             f" CASE WHEN {failed} THEN coalesce(substr(i.message, 1, 500), '') ELSE '' END,"
             f" CASE WHEN {failed} AND length(i.inputs) <= {_LONGEST_EXAMPLE} THEN i.inputs"
             " ELSE '' END"
-            f" FROM items i WHERE i.key > ? ORDER BY i.key LIMIT {_ATTEMPTS_A_QUERY}"
+            f" FROM items i WHERE i.key > ? ORDER BY i.key LIMIT {ATTEMPTS_A_QUERY}"
         )
         after = b""
         while rows := self._all(query, (after,)):
@@ -90,7 +90,7 @@ class Survey(Reader):
         after: tuple[bytes, int] = (b"", 0)
         while rows := self._all(
             "SELECT key, attempt, pass, state, submitted_at, ended_at FROM attempt_history"
-            f" WHERE (key, attempt) > (?, ?) ORDER BY key, attempt LIMIT {_ATTEMPTS_A_QUERY}",
+            f" WHERE (key, attempt) > (?, ?) ORDER BY key, attempt LIMIT {ATTEMPTS_A_QUERY}",
             after,
         ):
             after = rows[-1][:2]
@@ -111,7 +111,7 @@ class Survey(Reader):
         while rows := self._all(
             "SELECT i.key, i.context, r.column_set, r.outputs FROM items i"
             f" LEFT JOIN results r ON r.id = i.result WHERE i.key > ? ORDER BY i.key"
-            f" LIMIT {_RESULTS_A_QUERY}",
+            f" LIMIT {RESULTS_A_QUERY}",
             (after,),
         ):
             after = rows[-1][0]

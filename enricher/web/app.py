@@ -6,6 +6,7 @@ what a rebound DNS name looks like, and no other origin is let in.
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -83,8 +84,9 @@ def app_of(board: Board, assets: Assets) -> ASGIApp:
 
 
 async def _events(board: Board) -> AsyncIterator[str]:
-    async for part in board.parts(SILENCE):
-        yield f"event: picture\ndata: {json.dumps(part)}\n\n" if part is not None else ":\n\n"
+    async with aclosing(board.parts(SILENCE)) as parts:
+        async for part in parts:
+            yield f"event: picture\ndata: {json.dumps(part)}\n\n" if part is not None else ":\n\n"
 
 
 class _Guarded:

@@ -1,7 +1,7 @@
 """The latest that there is to see, and who waits for it to change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from enricher.web.shown import Shown
 
@@ -39,7 +39,7 @@ class Board:
             await asyncio.sleep(INTERVAL)
             await self.refresh()
 
-    async def parts(self, patience: float) -> AsyncIterator[str | None]:
+    async def parts(self, patience: float) -> AsyncGenerator[str | None]:
         """The changing part now, and whenever it is another; `None` after `patience` of silence."""
         told: str | None = None
         self.watchers += 1
