@@ -106,11 +106,11 @@ LIBRARIES = {
     "httpx2": ("providers.transport", "providers.connections"),
     "jinja2": ("report.page",),
     "keyring": ("providers.system_keyring",),
-    "obstore": ("objects",),
     "markupsafe": ("report",),
+    "obstore": ("objects",),
     "platformdirs": ("api", "job"),
-    "prometheus_client": ("report.metrics",),
     "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
+    "prometheus_client": ("report.metrics",),
     "pyarrow": ("databases",),
     "pydantic": ("forms", "job", "jobfile"),
     "python_calamine": ("source.workbook",),
@@ -119,13 +119,9 @@ LIBRARIES = {
     "sqlite_utils": ("checkpoint",),
     "starlette": ("simulator", "web"),
     "tenacity": ("pace",),
-<<<<<<< HEAD
-    "uvicorn": ("simulator",),
-    "xlsxwriter": ("sink.workbook",),
-=======
     "uvicorn": ("simulator", "web"),
->>>>>>> b640787 (enricher serve: a live page on loopback with metrics; --metrics-file)
     "vl_convert": ("report.charts",),
+    "xlsxwriter": ("sink.workbook",),
 }
 """Every third party (and sqlite3), and the rooms or modules that may import it."""
 

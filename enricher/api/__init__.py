@@ -14,7 +14,7 @@ from typing import Any
 
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
-from enricher.api.inputs import input_copied, make_state_folder, standard_input_copied
+from enricher.api.inputs import input_copied, make_state_folder
 from enricher.api.metering import check_metrics_file, metrics_to
 from enricher.api.orders import Order, job_of, order_of, telling_of
 from enricher.api.picturing import report_to
