@@ -7,8 +7,9 @@ import click
 
 from enricher.cli.asking import ASKING, access, show
 from enricher.cli.groups import GroupedCommand
-from enricher.cli.options import JSON, OUTPUT_COLUMNS
+from enricher.cli.options import OUTPUT_COLUMNS
 from enricher.cli.telling import tell
+from enricher.cli.telling_options import JSON
 
 
 @click.command(

@@ -7,8 +7,8 @@ import click
 
 from enricher.cli.asking import ASKING, access, show
 from enricher.cli.groups import GroupedCommand, option
-from enricher.cli.options import JSON
 from enricher.cli.telling import tell
+from enricher.cli.telling_options import JSON
 
 WHICH = "Which"
 IN_SHORT = ("name", "id", "row_count")

@@ -11,13 +11,13 @@ from enricher.cli.groups import (
     PACE,
     PATH,
     ROWS,
-    TELLING,
     WHAT,
     Pair,
     Parsed,
     option,
     together,
 )
+from enricher.cli.telling_options import TELLING_OPTIONS
 
 PROVIDER = option(
     "--provider",
@@ -196,62 +196,6 @@ EACH_TIME = (
 )
 """Options that `resume` does not remember: they are given anew each time."""
 
-JSON = option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    default=None,
-    group=TELLING,
-    help="One JSON object, the only thing on standard output.",
-)
-SUMMARY_FILE = option(
-    "--summary-file",
-    type=PATH,
-    metavar="PATH",
-    group=TELLING,
-    help="Write the same object to a file, whatever the outcome.",
-)
-TELLING_OPTIONS = (
-    JSON,
-    SUMMARY_FILE,
-    option(
-        "--metrics-file",
-        type=PATH,
-        metavar="PATH",
-        group=TELLING,
-        help="Write metrics for Prometheus's textfile collector every second (not of plan).",
-    ),
-    option(
-        "--log-format",
-        type=click.Choice(["text", "json"]),
-        group=TELLING,
-        help="json: one object a line on standard error, with a stable `event`. Default: text.",
-    ),
-    option(
-        "-q",
-        "--quiet",
-        is_flag=True,
-        default=None,
-        group=TELLING,
-        help="Say nothing but errors, and what is left to do.",
-    ),
-    option(
-        "-v",
-        "--verbose",
-        is_flag=True,
-        default=None,
-        group=TELLING,
-        help="Say every failure as it happens, with the time.",
-    ),
-    option(
-        "--no-progress",
-        is_flag=True,
-        default=None,
-        group=TELLING,
-        help="No progress: by default a picture on a terminal, else a line every 30 s.",
-    ),
-)
-"""How a job is told; all go to `enricher.api` with the job's own options."""
 
 JOB_ID = option(
     "--job",

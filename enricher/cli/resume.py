@@ -25,9 +25,9 @@ from enricher.cli.options import (
     RATE,
     RETRY_LOCK,
     RUN_TIMEOUT,
-    TELLING_OPTIONS,
     TEXT,
 )
+from enricher.cli.telling_options import TELLING_OPTIONS
 from enricher.cli.voice import voice
 from enricher.cli.work import work
 

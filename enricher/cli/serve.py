@@ -22,8 +22,8 @@ from enricher.cli.telling import tell
 def command(checkpoint: Path, port: int, job_id: str | None) -> int:
     """Show the job of CHECKPOINT on a page that follows it, until Ctrl-C.
 
-    It listens on loopback only, reads and changes nothing, and serves /metrics in the Prometheus
-    text format. Everybody with an account on this machine can read it.
+    It listens on loopback only, and reads without changing anything. The address that it prints
+    holds a secret. Below /metrics it serves counts in the Prometheus text format.
 
     \b
     enricher serve out.csv.checkpoint.db

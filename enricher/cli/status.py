@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from enricher.cli.groups import PATH, WHAT, GroupedCommand, option
-from enricher.cli.options import JOB_ID, JSON
+from enricher.cli.options import JOB_ID
 from enricher.cli.telling import one_line, tell
+from enricher.cli.telling_options import JSON
 
 if TYPE_CHECKING:
     from enricher.api import Status, Summary

@@ -6,7 +6,7 @@ import click
 
 from enricher.cli.asking import ASKING, access, show
 from enricher.cli.groups import GroupedCommand
-from enricher.cli.options import JSON
+from enricher.cli.telling_options import JSON
 
 
 @click.command(

@@ -1,7 +1,8 @@
 """The pages: one HTML page, its style and script, events, and metrics. Reading only.
 
 A page of another site must not read them: names other than this machine's are refused, which is
-what a rebound DNS name looks like, and no other origin is let in.
+what a rebound DNS name looks like, and no other origin is let in. Other users of this machine reach
+the port too: what shows cells stands below a secret, and they find only metrics.
 """
 
 import json
@@ -48,8 +49,8 @@ class Assets:
     metrics_type: str
 
 
-def app_of(board: Board, assets: Assets) -> ASGIApp:
-    """The application."""
+def app_of(board: Board, assets: Assets, secret: str) -> ASGIApp:
+    """The application; the page is at `/<secret>/`."""
 
     async def page(_: Request) -> Response:
         return Response(board.shown.page, media_type="text/html")
@@ -68,13 +69,17 @@ def app_of(board: Board, assets: Assets) -> ASGIApp:
             return PlainTextResponse(f"{MOST_WATCHERS} pages are open already", 503)
         return StreamingResponse(_events(board), media_type="text/event-stream")
 
+    async def nothing(_: Request) -> Response:
+        return PlainTextResponse("The page is at the address that `enricher serve` printed.", 404)
+
     return Starlette(
         routes=[
-            Route("/", page),
+            Route(f"/{secret}/", page),
+            Route(f"/{secret}/events", events),
+            Route("/", nothing),
             Route("/page.css", style),
             Route("/live.js", script),
             Route("/metrics", metrics),
-            Route("/events", events),
         ],
         middleware=[
             Middleware(_Guarded),

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import secrets
 import socket
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from enricher.errors import CannotGoOn
 from enricher.web.app import Assets, app_of
@@ -41,8 +43,9 @@ async def _serve(
 ) -> None:
     board = Board(look)
     await board.refresh()
-    address = f"http://{HOST}:{listener.getsockname()[1]}/"
-    server = _Server(_config(board, assets), lambda: on_ready(address))
+    secret = secrets.token_urlsafe(16)
+    address = f"http://{HOST}:{listener.getsockname()[1]}/{secret}/"
+    server = _Server(_config(app_of(board, assets, secret)), lambda: on_ready(address))
     looking = asyncio.create_task(board.keep_looking())
     looking.add_done_callback(lambda _: server.leave())
     await server.serve(sockets=[listener])
@@ -94,9 +97,9 @@ def _listening(port: int) -> socket.socket:
     return listener
 
 
-def _config(board: Board, assets: Assets) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        app_of(board, assets),
+        app,
         loop="asyncio",
         ws="none",
         lifespan="off",

@@ -56,7 +56,7 @@ def demo(desk: Desk) -> tuple[Said, float]:
 # --- usage and help ------------------------------------------------------------------------------
 
 COMMANDS = (
-    *("run", "plan", "init", "resume", "status", "export"),
+    *("run", "plan", "init", "resume", "status", "export", "report", "serve"),
     *("workspace", "grids", "grid", "contract", "key", "rotate-key"),
     *("schema", "simulate", "demo"),
 )
@@ -145,7 +145,7 @@ def test_version_is_one_line(desk: Desk) -> None:
 
 LATER = (
     *("--endpoint",),
-    *("enricher report", "enricher mcp"),
+    "enricher mcp",
 )
 
 

@@ -2,7 +2,7 @@
 // Puts each picture that the server sends in the place of the last one. What it sends is escaped.
 const picture = document.getElementById("picture");
 const connection = document.getElementById("connection");
-const source = new EventSource("/events");
+const source = new EventSource("events");
 source.addEventListener("picture", (event) => {
   const open = new Set([...picture.querySelectorAll("details[open]")].map((one) => one.id));
   const parsed = new DOMParser().parseFromString(JSON.parse(event.data), "text/html");
