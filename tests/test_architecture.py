@@ -491,8 +491,22 @@ def build_house(folder: Path, files: dict[str, str]) -> list[Module]:
 
 @pytest.mark.skipif(not (PACKAGE / "__main__.py").exists(), reason="no command line yet")
 def test_help_waits_for_nothing_heavy() -> None:
+    imported = imported_by("-m", "enricher", "--help")
+    assert "enricher.cli" in imported
+    assert sorted(name for name in imported if is_below(name, LIGHT_HELP)) == []
+
+
+def test_a_run_waits_for_nothing_that_draws_or_serves() -> None:
+    imported = imported_by("-c", "import enricher.api")
+    assert "enricher.api" in imported
+    drawing = ("altair", "jinja2", "prometheus_client", "starlette", "uvicorn", "vl_convert")
+    assert sorted(name for name in imported if is_below(name, drawing)) == []
+
+
+def imported_by(*words: str) -> set[str]:
+    """The modules that Python imports for a command line."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "enricher", "--help"],
+        [sys.executable, "-X", "importtime", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -500,6 +514,4 @@ def test_help_waits_for_nothing_heavy() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "enricher.cli" in imported
-    assert sorted(name for name in imported if is_below(name, LIGHT_HELP)) == []
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

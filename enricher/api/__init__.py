@@ -15,13 +15,10 @@ from typing import Any
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
 from enricher.api.inputs import input_copied, make_state_folder
-from enricher.api.metering import check_metrics_file, metrics_to
 from enricher.api.orders import Order, job_of, order_of, telling_of
-from enricher.api.picturing import report_to
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.running import run_job
-from enricher.api.serving import serve_job
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
@@ -33,7 +30,6 @@ from enricher.notice import EventName, event_of
 from enricher.places import Place, is_standard
 from enricher.plan import ASK_ABOVE
 from enricher.providers import registry
-from enricher.report.charts import can_draw
 from enricher.report.evidence import evidence_lines
 from enricher.report.live import Line, Tone, describe, live_lines
 from enricher.report.summary import ErrorTold, JobOutcome, Summary
@@ -245,6 +241,8 @@ def report(
         CheckpointError: not a checkpoint, or no such job.
         OutputError: the page cannot be written, or would replace what is no report.
     """
+    from enricher.api.picturing import report_to  # what draws is for those who want a drawing
+
     return report_to(checkpoint.absolute(), output, job_id)
 
 
@@ -265,7 +263,27 @@ def serve(
         CheckpointError: not a checkpoint, no such job, or it is not there any more.
         CannotGoOn: the port cannot be had.
     """
+    from enricher.api.serving import serve_job  # so is the web server
+
     serve_job(checkpoint.absolute(), port, job_id, on_ready)
+
+
+def can_draw() -> bool:
+    """Whether the extra `report` is installed, which draws the charts of a report."""
+    from enricher.report import charts
+
+    return charts.can_draw()
+
+
+def check_metrics_file(path: Path) -> None:
+    """Make sure, before money is spent, that metrics can be written to `path`.
+
+    Raises:
+        OutputError: they cannot, or a file that holds something else would be lost.
+    """
+    from enricher.api import metering
+
+    metering.check_metrics_file(path)
 
 
 def write_metrics(path: Path, summary: Summary) -> None:
@@ -274,6 +292,8 @@ def write_metrics(path: Path, summary: Summary) -> None:
     Raises:
         OutputError: the file cannot be written, or would replace what is no such file.
     """
+    from enricher.api.metering import metrics_to
+
     metrics_to(path, summary)
 
 
