@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enricher.errors import OutputError
-from enricher.formats import Dialect
+from enricher.formats import Dialect, Reading
 from enricher.model import OutputColumn, RowStatus
 from enricher.record import Outcome
 from enricher.sink import (
@@ -136,9 +136,10 @@ def text_tables(draw):
 @given(text_tables())
 def test_csv_that_was_quoted_where_needed_comes_back_byte_for_byte(tmp_path_factory, table):
     header, rows, dialect = table
+    told = Reading(delimiter=dialect.delimiter)  # of names such as `;` nobody could find it
     folder = tmp_path_factory.getbasetemp()
     (folder / "in.csv").write_bytes(text_of([header, *rows], dialect))
-    enrich(open_table(folder / "in.csv"), folder / "out.csv")
+    enrich(open_table(folder / "in.csv", told), folder / "out.csv")
     added = ["Email", "enrichment_status", "enrichment_error"]
     expected = [[*header, *added], *([*row, "x", "completed", None] for row in rows)]
     assert (folder / "out.csv").read_bytes() == text_of(expected, dialect)
@@ -147,12 +148,13 @@ def test_csv_that_was_quoted_where_needed_comes_back_byte_for_byte(tmp_path_fact
 @given(text_tables())
 def test_csv_that_was_quoted_throughout_comes_back_cell_for_cell(tmp_path_factory, table):
     header, rows, dialect = table
+    told = Reading(delimiter=dialect.delimiter)  # of names such as `;` nobody could find it
     folder = tmp_path_factory.getbasetemp()
     with (folder / "in.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=dialect.line_end)
         writer.writerows([header, *rows])
-    enrich(open_table(folder / "in.csv"), folder / "out.csv")
-    again = open_table(folder / "out.csv")
+    enrich(open_table(folder / "in.csv", told), folder / "out.csv")
+    again = open_table(folder / "out.csv", told)
     assert again.columns[:-3] == tuple(name or "" for name in header)
     kept = [row[:-3] for frame in again.batches() for row in frame.rows()]
     assert kept == [tuple(cell or "" for cell in row) for row in rows]

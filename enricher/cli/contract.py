@@ -28,7 +28,7 @@ def command(grid_id: str, output_columns: tuple[str, ...], as_json: bool, **give
 
     \b
     enricher contract a1b2c3d4-e5f6-7890-abcd-ef1234567890
-    enricher contract a1b2c3d4-e5f6-7890-abcd-ef1234567890 --output-column "Funding Stage"
+    enricher contract a1b2c3d4-… --output-column "Funding Stage"
     """
     from enricher.api import workspaces
 

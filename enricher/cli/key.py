@@ -20,6 +20,10 @@ def command() -> None:
 
     A key is looked for in --api-key-file; without that in the environment, among the credentials
     of systemd, then in the keyring. The keyring needs the extra `keyring`.
+
+    \b
+    enricher key set
+    enricher key test
     """
 
 

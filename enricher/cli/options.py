@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from enricher.cli.choices import CHOOSING, SELECTION
+from enricher.cli.choices import ALLOW_FAILURES, CHOOSING, SELECTION
 from enricher.cli.groups import (
     AGAIN,
     MONEY,
@@ -328,6 +328,7 @@ JOB_OPTIONS = together(
             " <job file stem>.checkpoint.db beside a job file, else <output>.checkpoint.db.",
         ),
         RETRY_LOCK,
+        ALLOW_FAILURES,
         *TELLING_OPTIONS,
     ]
 )

@@ -120,7 +120,7 @@ def test_failures_are_replaced_only_if_they_are_ours(failing: Desk) -> None:
         said = failing.do(*RUN, "--failures", taken, exits=2)
         assert "already; name another file" in said.err
     failing.do(*RUN, "--failures", "out.partial.csv", exits=2)
-    failing.do("export", CHECKPOINT, "-o", "f.csv", "--failures", "f.csv", exits=1)
+    failing.do("export", CHECKPOINT, "-o", "f.csv", "--failures", "f.csv", exits=2)
 
 
 def test_failures_of_a_stopped_job_go_beside_them(failing: Desk) -> None:

@@ -21,9 +21,8 @@ def test_an_export_is_in_nobodys_way_and_goes_when_the_job_is_finished(desk: Des
 
 def test_a_list_with_another_delimiter_is_not_taken_for_one_column(desk: Desk) -> None:
     desk.write("leads.csv", ["Company Name;Website", "Acme;acme.com"])
-    said = desk.start(*RUN, "--set", "website=").end(exits=1)
-    assert "semicolons" in said.err
-    assert desk.bought == []
+    desk.do(*RUN)
+    assert [run["website"] for run in desk.bought] == ["acme.com"]
 
 
 def test_more_output_columns_are_told_before_they_are_paid_again(desk: Desk) -> None:

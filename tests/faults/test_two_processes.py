@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.desk import COMPANIES, Desk, Life, cells, until
 
-TOTAL = 20
+TOTAL = 40
 ROWS = ["No.,Company Name,Website", *(f"{n},Company {n},c{n}.com" for n in range(TOTAL))]
 CHECKPOINT = "out.csv.checkpoint.db"
 RUN = ("run", "leads.csv", "--grid", COMPANIES.id, "-o", "out.csv", "--json", "--rate", 10)

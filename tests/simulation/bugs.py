@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from enricher import pace, reactions
-from enricher.api.running import Invocation
+from enricher.api import running
+from enricher.api.engines import NOTHING
 from enricher.checkpoint import Committer, Store, store
 from enricher.engine import exchange
 from enricher.feed import RowFlow
@@ -285,7 +286,7 @@ def equal_row_ends_the_first() -> AbstractContextManager[object]:
 
 
 def nothing_recovered() -> AbstractContextManager[object]:
-    return swapped(Invocation, "_recovered", lambda _: [])
+    return swapped(running, "recovery_of", lambda *_: NOTHING)
 
 
 def stop_takes_back_what_was_sent() -> AbstractContextManager[object]:
