@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from enricher.model import Json
-from enricher.providers.base import Provider
+from enricher.providers.base import BatchProvider, Provider
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
 
@@ -13,14 +13,14 @@ from enricher.providers.transport import Transport
 class Task:
     """What a provider is asked to run: the target, and options that only some of them know.
 
-    `own` are the provider's own keys of the job file, as they stand there.
+    `own_keys` are those of the job file that only this provider takes, as they stand there.
     """
 
     target: str
     source_id: str
     output_columns: tuple[str, ...]
     environ: Mapping[str, str]
-    own: Mapping[str, Json] = field(default_factory=dict)
+    own_keys: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Vendor:
         base_url_variable: the environment variable that names the base URL.
         key_variable: the environment variable that holds the key.
         open: makes it; raises `KeyProblem` if the environment lacks something.
+        targets: all that can be run, where the provider has a fixed choice.
         own_keys: its own keys of a job file, if it has any.
     """
 
@@ -70,5 +71,6 @@ class Vendor:
     base_url: str
     base_url_variable: str
     key_variable: str
-    open: Callable[[Transport, ApiKey, Task], Provider]
+    open: Callable[[Transport, ApiKey, Task], Provider | BatchProvider]
+    targets: tuple[str, ...] = ()
     own_keys: OwnKeys | None = None
