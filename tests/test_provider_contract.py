@@ -13,21 +13,30 @@ from typing import Any
 import pytest
 
 from enricher.providers import http
+from enricher.providers.base import BatchProvider
 from enricher.providers.bitscale import BitScale
 from enricher.providers.bitscale import Target as Grid
+from enricher.providers.eightbitedge import EightBitEdge
 from enricher.providers.http_recipe import read_recipe
 from enricher.providers.keys import ApiKey
 from enricher.providers.scale import FETCH, WAIT, Scale
 from enricher.providers.scale import Target as Workflow
 from enricher.providers.transport import LARGEST_ANSWER, Transport
 from enricher.simulator import GRIDS, Rules, Settings, Workspace, parse_duration
+from enricher.simulator.eightbitedge import PREFIX as BATCH_PREFIX
+from enricher.simulator.eightbitedge import BatchService
+from enricher.simulator.eightbitedge import Settings as BatchSettings
 from enricher.simulator.scale import COMPANY_PROFILE, WorkflowService
 from enricher.simulator.scale import PREFIX as SCALE_PREFIX
 from enricher.simulator.scale import Settings as ScaleSettings
 from enricher.verdicts import (
     Accepted,
     Alive,
+    BatchAnswered,
+    BatchRejected,
+    BatchTooLarge,
     Done,
+    InProgress,
     JobStops,
     KeyRejected,
     Malformed,
@@ -74,8 +83,8 @@ class Case:
 
     Attributes:
         open: the provider over a transport.
-        rules: a fresh stand-in of its API.
-        accepted: the answer to a submission that has this id.
+        rules: a fresh stand-in of its API, with a limit of requests a second or none.
+        accepted: the answer to a submission that has this id; `None` if runs have no ids.
         looks: the stages of its looks; none where a submission brings the result.
         unknown: a look at a run that goes on, with a status that no document names.
         not_found: the answer to a look at a run that nobody knows.
@@ -83,12 +92,13 @@ class Case:
 
     name: str
     open: Callable[[Transport, ApiKey], Any]
-    rules: Callable[[], Rules]
-    accepted: Callable[[Any], Any]
+    rules: Callable[[float | None], Rules]
+    accepted: Callable[[Any], Any] | None = None
     unknown: Any = None
     not_found: Any = field(default_factory=dict)
     looks: tuple[str, ...] = ("",)
     prefix: str = "/api/v1"
+    probes_with: str = "GET"
 
 
 def _http(transport: Transport, key: ApiKey) -> http.Http:
@@ -97,8 +107,16 @@ def _http(transport: Transport, key: ApiKey) -> http.Http:
     return http.Http(transport, key, recipe)
 
 
-def _workspace() -> Workspace:
-    return Workspace(Settings(rate=None, duration=DURATION, api_key=KEY), BASE_URL)
+def _workspace(rate: float | None) -> Workspace:
+    return Workspace(Settings(rate=rate, duration=DURATION, api_key=KEY), BASE_URL)
+
+
+def _service(rate: float | None) -> WorkflowService:
+    return WorkflowService(ScaleSettings(rate=rate, duration=DURATION, api_key=KEY))
+
+
+def _batches(rate: float | None) -> BatchService:
+    return BatchService(BatchSettings(rate=rate, duration=DURATION, token=KEY, stub=False))
 
 
 CASES = [
@@ -113,7 +131,7 @@ CASES = [
     Case(
         "scale",
         lambda transport, key: Scale(transport, key, Workflow(COMPANY_PROFILE.id, ACCOUNT)),
-        lambda: WorkflowService(ScaleSettings(rate=None, duration=DURATION, api_key=KEY)),
+        _service,
         lambda run_id: {"sessionId": run_id},
         {"sessionState": {"status": "napping", "cards": []}},
         {"error": "no such session", "status_code": 404},
@@ -127,6 +145,14 @@ CASES = [
         lambda run_id: {"status": "running", "request_id": run_id},
         {"status": "napping"},
         {"error": {"code": "REQUEST_NOT_FOUND", "message": "no such run"}},
+    ),
+    Case(
+        "8bitedge",
+        lambda transport, key: EightBitEdge(transport, key, "enrichment"),
+        _batches,
+        looks=(),
+        prefix=BATCH_PREFIX,
+        probes_with="POST",
     ),
 ]
 
@@ -154,11 +180,12 @@ EVERY = [
     for request in (SUBMIT, PROBE, *(look(stage) for stage in case.looks))
 ]
 PAID = [asked for asked in EVERY if asked.request == SUBMIT]
+WITH_IDS = [asked for asked in PAID if asked.case.accepted]
 LOOKS = [asked for asked in EVERY if asked.request.startswith("look")]
 UNPROBED = PAID + LOOKS
 
 every = pytest.mark.parametrize("asked", EVERY, ids=str)
-paid = pytest.mark.parametrize("asked", PAID, ids=str)
+with_ids = pytest.mark.parametrize("asked", WITH_IDS, ids=str)
 looks = pytest.mark.parametrize("asked", LOOKS, ids=str)
 unprobed = pytest.mark.parametrize("asked", UNPROBED, ids=str)
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -167,9 +194,11 @@ cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 class Wire:
     """A provider, its stand-in, and the network between them."""
 
-    def __init__(self, case: Case, *, key: str = KEY, key_file: Any = None) -> None:
+    def __init__(
+        self, case: Case, *, key: str = KEY, key_file: Any = None, rate: float | None = None
+    ) -> None:
         self.case = case
-        self.network = SimulatedNetwork(case.rules(), prefix=case.prefix)
+        self.network = SimulatedNetwork(case.rules(rate), prefix=case.prefix)
         self.key = ApiKey("K", key_file, {"K": key})
         self.heard = 0
 
@@ -183,6 +212,8 @@ class Wire:
             return await use(self.case.open(wire, self.key))
 
     async def _ask(self, provider: Any, request: str, run_id: str) -> Reply:
+        if request == SUBMIT and isinstance(provider, BatchProvider):
+            return await provider.submit_batch(RUN_ID, provider.pack([ACME]), 1, self._hear)
         if request == SUBMIT:
             return await provider.submit(ACME, self._hear)
         if request == PROBE:
@@ -370,15 +401,17 @@ ADDRESSES = [
 ]
 
 
-@paid
+@with_ids
 @pytest.mark.parametrize("run_id", [*ADDRESSES, None, True, 1.5, [], {"id": "x"}], ids=repr)
 def test_an_id_that_could_be_an_address_is_none(asked: Asked, run_id: Any) -> None:
+    assert asked.case.accepted
     answer = canned(200, asked.case.accepted(run_id))
     assert isinstance(verdict_of(asked, answer), Malformed)
 
 
-@paid
+@with_ids
 def test_an_id_is_kept_as_it_came(asked: Asked) -> None:
+    assert asked.case.accepted
     body = {**asked.case.accepted(RUN_ID), "poll_url": "http://elsewhere.test/", "extra": [1]}
     wire = Wire(asked.case)
     assert wire.reply(SUBMIT, canned(200, body)).verdict == Accepted(RUN_ID)
@@ -398,7 +431,7 @@ def test_what_is_stored_is_not_asked_for_unless_it_is_an_id(asked: Asked, run_id
 # --- rows and runs --------------------------------------------------------------------------------
 
 
-@paid
+@with_ids
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
 @pytest.mark.parametrize("body", [b"<html>", b'{"error":{"code":"X","message":"odd"}}'])
 def test_a_refusal_that_no_document_explains_is_suspicious(
@@ -430,7 +463,22 @@ def test_a_status_without_a_meaning_is_taken_as_running_and_told(asked: Asked) -
     assert verdict == StillRunning("unknown status 'napping'")
 
 
-@cases
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (canned(400, b"<html>"), BatchRejected),
+        (canned(422, {"error": {"code": "validation_failed", "message": "no"}}), BatchRejected),
+        (canned(413, b"<html>"), BatchTooLarge),
+        (canned(409, {"error": {"code": "idempotency_conflict"}}), InProgress),
+        (canned(404, {"error": {"code": "not_found"}}), JobStops),
+    ],
+)
+def test_a_batch_is_refused_as_a_whole(answer: Canned, verdict: Any) -> None:
+    (asked,) = [asked for asked in PAID if not asked.case.accepted]
+    assert isinstance(verdict_of(asked, answer), verdict)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.accepted], ids=lambda c: c.name)
 def test_the_stand_in_is_run_from_the_submission_to_the_outputs(case: Case) -> None:
     wire = Wire(case)
     accepted = wire.reply(SUBMIT).verdict
@@ -453,6 +501,29 @@ def test_the_stand_in_is_run_from_the_submission_to_the_outputs(case: Case) -> N
         assert last.outputs
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if not c.accepted], ids=lambda c: c.name)
+def test_the_stand_in_answers_a_batch_and_the_same_batch_alike(case: Case) -> None:
+    wire = Wire(case)
+
+    async def twice(provider: Any) -> list[Any]:
+        body = provider.pack([ACME])
+        replies = [await provider.submit_batch(RUN_ID, body, 1, lambda: None) for _ in range(2)]
+        return [reply.verdict for reply in replies]
+
+    first, again = virtual.run(wire.with_provider(twice))
+    assert isinstance(first, BatchAnswered)
+    assert first == again
+
+
+@cases
+def test_the_stand_in_refuses_what_comes_too_early(case: Case) -> None:
+    wire = Wire(case, rate=1)
+    replies = [wire.reply(SUBMIT) for _ in range(3)]
+    refused = [reply for reply in replies if reply.verdict == Refused()]
+    assert refused
+    assert all(reply.signal.limited for reply in refused)
+
+
 # --- probes ---------------------------------------------------------------------------------------
 
 
@@ -460,4 +531,4 @@ def test_the_stand_in_is_run_from_the_submission_to_the_outputs(case: Case) -> N
 def test_a_probe_finds_the_stand_in_alive_and_buys_nothing(case: Case) -> None:
     wire = Wire(case)
     assert isinstance(wire.reply(PROBE).verdict, Alive)
-    assert [sent.request.method for sent in wire.network.arrived] == ["GET"]
+    assert [sent.request.method for sent in wire.network.arrived] == [case.probes_with]
