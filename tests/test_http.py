@@ -224,7 +224,12 @@ def test_every_key_is_read() -> None:
 def test_the_target_is_what_is_asked_and_not_how_it_is_read() -> None:
     target = target_of(POLLED)
     assert target == target_of({**POLLED, "outputs": "x", "done": ["y"], "timeout": 9})
-    others = [{"submit": "/x"}, {"body": {}}, {"body": {"a": "{a}"}}, {"headers": {"X-V": "1"}}]
+    others: list[dict[str, Any]] = [
+        {"submit": "/x"},
+        {"body": {}},
+        {"body": {"a": "{a}"}},
+        {"headers": {"X-V": "1"}},
+    ]
     assert len({target, *(target_of({**POLLED, **other}) for other in others)}) == 5
     assert target_of({"submit": "/now", "outputs": "."}) == "/now#1a18ad01f7262549"
 
