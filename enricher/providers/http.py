@@ -49,10 +49,10 @@ class Http:
     """The provider `http`."""
 
     name = NAME
-    holds = Hold.NONE
     hold = 0.0
 
     def __init__(self, transport: Transport, key: ApiKey, recipe: Recipe) -> None:
+        self.holds = Hold.NONE if recipe.poll else Hold.ALWAYS
         self._recipe = recipe
         self._line = Line(transport, key, self._carry, self._words)
 
