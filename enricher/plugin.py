@@ -19,9 +19,9 @@ from enricher.providers.base import (
     text_in,
 )
 from enricher.providers.ids import SAFE_ID
-from enricher.providers.keys import ApiKey, blackened
+from enricher.providers.keyed import Carry, Heard, Keyed
+from enricher.providers.keys import ApiKey
 from enricher.providers.line import Line, Meaning, Words
-from enricher.providers.rate import rate_signal
 from enricher.providers.transport import Answer, Transport
 from enricher.providers.vendor import Checked, OwnKeys, Task, Vendor
 from enricher.verdicts import (
@@ -64,10 +64,12 @@ __all__ = [
     "Briefing",
     "Broken",
     "CannotGoOn",
+    "Carry",
     "Checked",
     "Credits",
     "Done",
     "Facts",
+    "Heard",
     "Hold",
     "InProgress",
     "Inputs",
@@ -76,6 +78,7 @@ __all__ = [
     "Json",
     "KeyProblem",
     "KeyRejected",
+    "Keyed",
     "Line",
     "Malformed",
     "MaybeSent",
@@ -98,10 +101,8 @@ __all__ = [
     "Vendor",
     "Verdict",
     "Words",
-    "blackened",
     "objects_in",
     "parsed_error",
-    "rate_signal",
     "text_in",
     "unheard",
 ]

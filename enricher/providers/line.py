@@ -5,25 +5,13 @@ blackened before anyone reads it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from enricher.model import Json, OnSent
 from enricher.providers.base import parsed_error
-from enricher.providers.keys import ApiKey, blackened
-from enricher.providers.rate import rate_signal
+from enricher.providers.keyed import DEADLINE, REDIRECTED, Carry, Keyed
+from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Answer, Transport
-from enricher.verdicts import (
-    JobStops,
-    KeyRejected,
-    Malformed,
-    MaybeSent,
-    Refused,
-    Reply,
-    Verdict,
-)
-
-DEADLINE = 30.0
-"""Seconds for one request."""
+from enricher.verdicts import JobStops, Malformed, MaybeSent, Refused, Reply, Verdict
 
 Meaning = Callable[[int, Json], Verdict]
 """What an answer means: its status, a 2xx or a 4xx, and its parsed body.
@@ -44,19 +32,13 @@ class Line:
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        key: ApiKey,
-        carry: Callable[[str], Mapping[str, str]],
-        words: Words = parsed_error,
+        self, transport: Transport, key: ApiKey, carry: Carry, words: Words = parsed_error
     ) -> None:
-        self._transport = transport
-        self._key = key
-        self._carry = carry
+        self._requests = Keyed(transport, key, carry)
         self._words = words
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        await self._requests.aclose()
 
     async def send(
         self,
@@ -74,35 +56,21 @@ class Line:
         Of its answers, 401 is the key's fate, 402, 403 and 3xx the job's; 429, and 503 with
         `Retry-After`, is a wait; any other 5xx may have been processed. `meaning` reads the rest.
         """
-        carried = self._key.value
-        headers = {"Accept": "application/json", **self._carry(carried)}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        answer = await self._transport.exchange(
-            method,
-            path,
-            headers=headers,
-            deadline=deadline,
-            params=params,
-            content=content,
-            on_sent=on_sent,
+        heard = await self._requests.send(
+            method, path, on_sent, params=params, content=content, deadline=deadline
         )
-        if not isinstance(answer, Answer):
-            return Reply(replace(answer, reason=blackened(answer.reason, carried)))
-        answer = replace(answer, headers=blackened(answer.headers, carried))
-        body = blackened(answer.json(), carried)
-        return Reply(self._read(answer, body, carried, meaning), rate_signal(answer))
-
-    def _read(self, answer: Answer, body: Json, carried: str, meaning: Meaning) -> Verdict:
+        if isinstance(heard, Reply):
+            return heard
+        answer, body = heard.answer, heard.body
         if answer.status < 300:
-            return body if isinstance(body, Malformed) else meaning(answer.status, body)
+            verdict = body if isinstance(body, Malformed) else meaning(answer.status, body)
+            return Reply(verdict, heard.signal)
         body = None if isinstance(body, Malformed) else body
         code, message = self._words(body)
         if answer.status == 401:
-            # It counts against the key that this request carried, not against a newer one.
-            renewed = self._key.value != carried or self._key.reload()
-            return KeyRejected(message or "missing or invalid key", renewed)
-        return _of_any(answer, code, message) or meaning(answer.status, body)
+            return self._requests.rejected(heard, message or "missing or invalid key")
+        verdict = _of_any(answer, code, message) or meaning(answer.status, body)
+        return Reply(verdict, heard.signal)
 
 
 def _of_any(answer: Answer, code: str, message: str) -> Verdict | None:
@@ -112,11 +80,7 @@ def _of_any(answer: Answer, code: str, message: str) -> Verdict | None:
     if status == 429 or (status == 503 and "retry-after" in answer.headers):
         return Refused()
     if status < 400:
-        return JobStops(
-            code,
-            "the server redirects; redirects are never followed: they may carry the key away",
-            "Check the base URL.",
-        )
+        return JobStops(code, REDIRECTED, "Check the base URL.")
     if status == 402:
         return JobStops(code, message or "the server asks for payment")
     if status == 403:
