@@ -173,6 +173,8 @@ MISTAKES = [
     ({"submit": 7}, "submit", "must be a text"),
     ({"body": "x"}, "body", "must be a table"),
     ({"body": {"x": math.nan}}, "body", "nothing that JSON cannot"),
+    ({"body": {"q": [{"api_key": "sk-1"}]}}, "body", "api_key looks like a secret"),
+    ({"submit": "/now?token=sk-1"}, "submit", "token looks like a secret"),
     ({"outputs": {}}, "outputs", "must be a place"),
     ({"outputs": {"a": 7}}, "outputs", "must be a text"),
     ({"outputs": []}, "outputs", "must be a place"),
@@ -200,6 +202,11 @@ def test_each_mistake_is_told_with_its_key(given: Any, key: str, words: str) -> 
     recipe, mistakes = read_recipe(given)
     assert recipe is None
     assert words in mistakes[key]
+
+
+def test_a_field_that_only_sounds_like_a_secret_is_none() -> None:
+    recipe, _ = read_recipe({**AT_ONCE, "body": {"keyword": "{k}", "max_tokens": 5, "keys": []}})
+    assert recipe is not None
 
 
 def test_every_key_is_read() -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -38,6 +38,10 @@ LONGEST_TIMEOUT = 600.0
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _HEADER_TEXT = re.compile(r"[ -~]{0,1000}")
 _SECRET = re.compile(r"auth|key|token|secret|password|cookie|credential", re.IGNORECASE)
+_SECRET_FIELD = re.compile(
+    r"(api|access|auth|secret|private)?[_-]?(key|token|secret|password|authorization)",
+    re.IGNORECASE,
+)
 _RESERVED = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
 )
@@ -65,6 +69,7 @@ class Address:
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
         if len(dict(pairs)) < len(pairs):
             raise ValueError(f"{text!r} names a parameter twice")
+        _refuse_secrets(name for name, _ in pairs)
         return cls(path, pairs)
 
     def of(self, run_id: str) -> "Address":
@@ -190,11 +195,25 @@ def _body(value: Json) -> Json:
     if not isinstance(value, dict | list):
         raise ValueError('must be a table, { company = "{company}" }')
     labels_in(value)
+    _refuse_secrets(_names_in(value))
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         raise ValueError("must hold nothing that JSON cannot: no dates, no nan, no inf") from None
     return value
+
+
+def _names_in(value: Json) -> Iterator[str]:
+    if isinstance(value, list | dict):
+        yield from value if isinstance(value, dict) else ()
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _names_in(inner)
+
+
+def _refuse_secrets(names: Iterable[str]) -> None:
+    """What stands here gets into the checkpoint, and a parameter into the logs of servers."""
+    for name in filter(_SECRET_FIELD.fullmatch, names):
+        raise ValueError(f"{name} looks like a secret; the key goes into a header, `key_header`")
 
 
 def _header_name(value: Json) -> str:
