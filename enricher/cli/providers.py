@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from enricher.cli.groups import GroupedCommand
-from enricher.cli.options import JSON
+from enricher.cli.telling_options import JSON
 from enricher.cli.telling import tell, warn
 
 if TYPE_CHECKING:
