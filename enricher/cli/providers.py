@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from enricher.cli.groups import GroupedCommand
-from enricher.cli.telling_options import JSON
 from enricher.cli.telling import tell, warn
+from enricher.cli.telling_options import JSON
 
 if TYPE_CHECKING:
     from enricher.installed import Shown
