@@ -59,7 +59,8 @@ class Job(BaseModel):
     `target` is what the provider runs: a grid, a workflow. `rate` in requests per second,
     `run_timeout` in seconds; `maps` is label to column, `templates` label to template. `input` is
     what the job is known by; `read_from`, where given, is read in its place: the copy of standard
-    input, or where the input has moved to.
+    input, or where the input has moved to. `own_keys` are keys of the job file that only this
+    provider reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +82,7 @@ class Job(BaseModel):
     base_url: Url
     api_key_file: FilePath | None = None
     api_key_env: Variable | None = None
+    own_keys: dict[Text, Any] = {}
     source_id: Text = ""
     output_columns: tuple[Text, ...] = ()
     maps: dict[Text, Text] = {}

@@ -42,8 +42,8 @@ FLOORS: Sequence[set[str]] = (
         *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection", "jobfile"),
     },
     {"engine", "feed", "preflight"},
-    {"api"},
-    {"cli", "__init__", "__main__"},
+    {"api", "installed"},
+    {"cli", "plugin", "__init__", "__main__"},
 )
 """A room is `enricher/<room>.py` or the package of that name; it imports from lower floors only."""
 

@@ -12,6 +12,7 @@ from enricher.model import (
     Context,
     Item,
     Journal,
+    Mode,
     Recovered,
     RecoveredBatch,
     Spent,
@@ -85,7 +86,8 @@ def recovery_of(reader: Reader, context: Context, now: float) -> Recovery:
 
 def usual_requests(ready: Prepared) -> Callable[..., float]:
     """`requests_per_run`, as this provider's runs need them."""
-    mode = ready.job.mode
+    unheld = {Hold.NONE: Mode.ASYNC, Hold.ALWAYS: Mode.SYNC}
+    mode = unheld.get(ready.provider.holds, ready.job.mode)
     match ready.provider:
         case BatchProvider() as provider:
             return partial(requests_per_run, mode, batch=provider.max_batch)

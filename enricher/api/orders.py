@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from enricher.errors import UsageError
+from enricher.errors import CannotGoOn, UsageError
 from enricher.job import Job, Mistake, checked, flag_of, make_job, validated
 from enricher.jobfile import JobFile, Telling, read_job_file
 from enricher.providers import registry
 
 JOB_FILE = ".toml"
-
-
-ALL_TARGETS = frozenset(vendor.target_option for vendor in registry.vendors().values())
-"""Options that name what to run; each provider has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +38,27 @@ def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) 
     mistakes = [f"{flag_of(name)}: {text}" for name, text in _unfit(vendor, options).items()]
     if mistakes:
         raise UsageError("\n".join(mistakes), mend="See `enricher run --help`.")
+    if vendor.own_keys:
+        _check_own_keys(vendor, vendor.own_keys, options.get("own_keys") or {})
     return make_job(_addressed(vendor, options, environ), vendor.target_option)
 
 
 def _vendor_of(options: Mapping[str, Any]) -> registry.Vendor:
     return registry.find(options.get("provider") or registry.DEFAULT)
+
+
+def _check_own_keys(
+    vendor: registry.Vendor, keys: registry.OwnKeys, given: Mapping[str, Any]
+) -> None:
+    mistakes = keys.check(given).mistakes
+    if mistakes:
+        listed = "\n".join(f"  {name}: {text}" for name, text in mistakes.items())
+        raise CannotGoOn(
+            f"The provider {vendor.name} is told by a job file what to ask:\n{listed}",
+            mend="Write these keys under [provider] of a job file, and run that; see"
+            " docs/providers.md.",
+            code="job_file_needed",
+        )
 
 
 def _unfit(vendor: registry.Vendor, options: Mapping[str, Any]) -> dict[str, str]:
@@ -69,10 +81,18 @@ def _addressed(
     base_url = options.get("base_url") or environ.get(vendor.base_url_variable) or vendor.base_url
     named = {
         "provider": vendor.name,
-        "target": options.get(vendor.target_option) or "",
+        "target": options.get(vendor.target_option) or _own_target(vendor, options),
         "base_url": base_url or None,
     }
-    return {**{n: value for n, value in options.items() if n not in ALL_TARGETS}, **named}
+    return {
+        **{n: value for n, value in options.items() if n not in registry.TARGET_OPTIONS},
+        **named,
+    }
+
+
+def _own_target(vendor: registry.Vendor, options: Mapping[str, Any]) -> str:
+    """What a provider's own keys name to run; empty if they do not, or not yet rightly."""
+    return vendor.own_keys.check(options.get("own_keys") or {}).target if vendor.own_keys else ""
 
 
 def order_of(
@@ -130,6 +150,11 @@ def _by_file(
         file.reject_field(mistake.field, mistake.text)
     heed(told or Telling())
     vendor = _vendor_of(options)
+    if own_keys := file.own_keys(vendor.own_keys.names if vendor.own_keys else ()):
+        options["own_keys"] = own_keys
+    if vendor.own_keys:
+        for name, text in vendor.own_keys.check(own_keys).mistakes.items():
+            file.reject_own(name, text)
     remarks = _from_environment(options, given, file, vendor, environ)
     file.check_files({**given, "input": given["read_from"]} if "read_from" in given else given)
     job = _checked_with(file, options, given, vendor, environ)

@@ -81,6 +81,8 @@ def remarks_on(census: Census, ready: Prepared) -> Iterator[str]:
         )
     if census.left_out.get(LeftOut.WHERE) and not census.new_rows + census.reused:
         yield "no row passes --where; an empty cell is NULL (IS NULL), not an empty text"
+    if job.mode is not Mode.ASYNC and ready.provider.holds in (Hold.NONE, Hold.ALWAYS):
+        yield f"--mode {job.mode} changes nothing: {job.provider} has no request to hold open"
     if sink.is_of_failures(ready.table.columns) and not census.reused:
         yield (
             "this list holds failures of an earlier job, and none of them is known in this"

@@ -121,7 +121,7 @@ async def briefed(
     """
     vendor = registry.find(job.provider)
     key = ApiKey(job.api_key_env or vendor.key_variable, job.api_key_file, environ)
-    task = registry.Task(job.target, job.source_id, job.output_columns, environ)
+    task = registry.Task(job.target, job.source_id, job.output_columns, environ, job.own_keys)
     counts = RequestCounts()
     gate = _gate(job, warn)
     connections = max(MOST_IN_FLIGHT, most_in_flight(job))

@@ -23,7 +23,8 @@ PROVIDER = option(
     "--provider",
     metavar="NAME",
     group=WHAT,
-    help="Whose API: bitscale, 8bitedge or scale. Default: bitscale.",
+    help="Whose API: bitscale, 8bitedge, scale, http (told by a job file) or an installed plugin;"
+    " `enricher providers` lists all. Default: bitscale.",
 )
 GRID = option("--grid", metavar="ID", group=WHAT, help="The BitScale grid to run. Required.")
 ENDPOINT = option(

@@ -26,6 +26,7 @@ COMMANDS = {
     "grids": "enricher.cli.grids",
     "grid": "enricher.cli.grid",
     "contract": "enricher.cli.contract",
+    "providers": "enricher.cli.providers",
     "key": "enricher.cli.key",
     "rotate-key": "enricher.cli.rotate_key",
     "schema": "enricher.cli.schema",

@@ -6,7 +6,7 @@ Nothing here names an option: the models of `job` and `telling` are read (see `l
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,14 @@ class JobFile:
     Attributes:
         job, telling: the options that are in order, by field.
         mistakes: everything else: the line (0 where there is none), and a text with the place.
+        unread: keys of `[provider]` that only the provider itself may know.
     """
 
     path: Path
     job: dict[str, Any] = field(default_factory=dict)
     telling: dict[str, Any] = field(default_factory=dict)
     mistakes: list[tuple[int, str]] = field(default_factory=list)
+    unread: dict[str, Any] = field(default_factory=dict)
     _lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     @property
@@ -65,6 +67,36 @@ class JobFile:
     def reject_field(self, name: str, text: str) -> None:
         """Note a mistake in the key of the field `name`."""
         path = next((key.path for key in keys().values() if key.field == name), (INPUTS,))
+        self.reject(path, text)
+
+    def own_keys(self, names: Collection[str]) -> dict[str, Any]:
+        """The provider's own keys, `names` being all that it has; any other is a mistake."""
+        own = {}
+        for name, value in self.unread.items():
+            if name not in names:
+                self.reject_unknown((PROVIDER, name), value, names)
+            elif _is_json(value):
+                own[name] = value
+            else:
+                self.reject((PROVIDER, name), "must hold no dates or times; put them in quotes")
+        return own
+
+    def reject_own(self, name: str, text: str) -> None:
+        """Note a mistake in one of the provider's own keys."""
+        self.reject((PROVIDER, name), text)
+
+    def reject_unknown(
+        self, path: tuple[str, ...], value: Any, others_known: Collection[str] = ()
+    ) -> None:
+        """Note a key that nobody reads; `others_known` are names that might have been meant."""
+        if _SECRET.search(path[-1]) and not isinstance(value, dict):
+            text = (
+                "a key must not stand in a job file; name the variable that holds it"
+                ' (api_key_env = "BITSCALE_API_KEY") or a private file (api_key_file)'
+            )
+        else:
+            kind = "section" if isinstance(value, dict) else "key"
+            text = f"unknown {kind}{nearest(path, others_known)}"
         self.reject(path, text)
 
     def mentions(self, name: str) -> bool:
@@ -158,16 +190,11 @@ def _statements(file: JobFile, data: Mapping[str, Any]) -> Iterator[tuple[tuple[
 
 def _take(file: JobFile, path: tuple[str, ...], value: Any) -> None:
     key = keys().get(path)
+    if key is None and path[0] == PROVIDER and len(path) > 1:
+        file.unread[path[-1]] = value
+        return
     if key is None:
-        if _SECRET.search(path[-1]) and not isinstance(value, dict):
-            file.reject(
-                path,
-                "a key must not stand in a job file; name the variable that holds it"
-                ' (api_key_env = "BITSCALE_API_KEY") or a private file (api_key_file)',
-            )
-        else:
-            kind = "section" if isinstance(value, dict) else "key"
-            file.reject(path, f"unknown {kind}{nearest(path)}")
+        file.reject_unknown(path, value)
         return
     try:
         taken = _checked(key, value, file.path.absolute().parent)
@@ -207,6 +234,14 @@ def _worded(error: ValidationError, key: Key) -> str:
         return "is empty"
     found = "" if _SECRET.search(key.name) else f", not {_shown(detail['input'])}"
     return message.replace("Input should be", "must be") + found
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except TypeError:  # a date or time of TOML
+        return False
+    return True
 
 
 def _shown(value: Any) -> str:

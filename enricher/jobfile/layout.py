@@ -1,7 +1,7 @@
 """Where each option stands in a job file. The models are the only list of options there is."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -22,7 +22,9 @@ _OF_THE_PROVIDER = (
     *("provider", *TARGETS, "base_url", "source_id", "output_columns"),
     *("api_key_env", "api_key_file"),
 )
-_OF_THE_COMMAND_LINE = ("read_from",)
+_NO_KEYS = ("read_from", "own_keys")
+"""Of the command line, and what a provider makes of keys that are its own."""
+
 _OF_THE_INPUTS = ("maps", "templates")
 _RENAMED = {"provider": "name"}
 
@@ -64,7 +66,7 @@ def keys() -> Mapping[tuple[str, ...], Key]:
         for model in (Job, Telling)
         for field, info in model.model_fields.items()
         for name in (TARGETS if field == "target" else (field,))
-        if field not in (*_OF_THE_INPUTS, *_OF_THE_COMMAND_LINE)
+        if field not in (*_OF_THE_INPUTS, *_NO_KEYS)
     ]
     return {key.path: key for key in found}
 
@@ -75,14 +77,17 @@ def _section(field: str) -> str:
     return PROVIDER if field in _OF_THE_PROVIDER else OPTIONS
 
 
-def nearest(path: tuple[str, ...]) -> str:
-    """` (did you mean …?)`, where an unknown key has a likely place or name; else nothing."""
+def nearest(path: tuple[str, ...], others_known: Collection[str] = ()) -> str:
+    """` (did you mean …?)`, where an unknown key has a likely place or name; else nothing.
+
+    `others_known` are more names of its section.
+    """
     section = path[0] if len(path) > 1 else TOP
     name = path[-1].replace("-", "_")
     if others := [key for key in keys().values() if key.name == name and key.section != section]:
         where = f"stands under [{others[0].section}]" if others[0].section else "stands at the top"
         return f": `{name}` {where}"
-    known = [key.name for key in keys().values() if key.section == section]
+    known = [*others_known, *(key.name for key in keys().values() if key.section == section)]
     known += [] if section else [PROVIDER, INPUTS, OPTIONS]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" (did you mean `{near[0]}`?)" if near else ""

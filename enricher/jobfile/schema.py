@@ -32,7 +32,8 @@ def schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
     sections: dict[str, dict[str, Any]] = {TOP: {}, PROVIDER: {}, OPTIONS: {}}
     for key in keys().values():
         sections[key.section][key.name] = _property(key, descriptions, definitions)
-    sections[TOP][PROVIDER] = _table(sections[PROVIDER])
+    # A provider may have keys of its own, which it checks itself.
+    sections[TOP][PROVIDER] = {**_table(sections[PROVIDER]), "additionalProperties": True}
     sections[TOP][INPUTS] = _FED
     sections[TOP][OPTIONS] = _table(sections[OPTIONS])
     return {

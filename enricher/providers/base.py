@@ -57,6 +57,7 @@ class Hold(enum.Enum):
     NONE = "none: runs are looked at until they end"
     SUBMIT = "the submission: it is in doubt until it is answered"
     COLLECT = "a look after the submission: the id is known, and nothing is exposed"
+    ALWAYS = "every submission: its answer is the run's end, whatever is asked for"
 
 
 class Target(Protocol):

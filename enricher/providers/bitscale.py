@@ -29,8 +29,9 @@ from enricher.providers.bitscale_facts import (
     rows_of,
     safe,
 )
-from enricher.providers.bitscale_line import DEADLINE, Line, refusal
+from enricher.providers.bitscale_line import Line, refusal
 from enricher.providers.ids import SAFE_ID
+from enricher.providers.keyed import DEADLINE
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Answer, Transport
 from enricher.verdicts import (

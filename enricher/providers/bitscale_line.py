@@ -1,18 +1,16 @@
 """One request to BitScale, and what its answer means whatever was asked (API v1, 2 to 4 and 7)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 
 from enricher.model import Json, OnSent
 from enricher.providers.base import parsed_error
-from enricher.providers.keys import ApiKey, blackened
-from enricher.providers.rate import rate_signal
+from enricher.providers.keyed import DEADLINE, REDIRECTED, Keyed
+from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Answer, Transport
 from enricher.verdicts import (
     Facts,
     JobStops,
-    KeyRejected,
     Malformed,
     MaybeSent,
     Refused,
@@ -20,9 +18,6 @@ from enricher.verdicts import (
     RunFailed,
     Verdict,
 )
-
-DEADLINE = 30.0
-"""Seconds for one request: an asynchronous submission is answered at once (section 6)."""
 
 WHERE_KEYS_STAND = "Settings → Accounts → API Keys"
 """Where the workspace shows its key to people (section 2)."""
@@ -47,8 +42,7 @@ class Line:
     """Requests with one key over one transport."""
 
     def __init__(self, transport: Transport, key: ApiKey) -> None:
-        self._transport = transport
-        self._key = key
+        self._requests = Keyed(transport, key, lambda value: {"X-API-KEY": value})
 
     async def fetch(
         self, path: str, named: str, on_sent: OnSent, params: Mapping[str, str] | None = None
@@ -75,34 +69,16 @@ class Line:
 
         It gets the answer as it came, and its parsed body with the key blackened.
         """
-        carried = self._key.value
-        headers = {"X-API-KEY": carried, "Accept": "application/json"}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        answer = await self._transport.exchange(
-            method,
-            path,
-            headers=headers,
-            deadline=deadline,
-            params=params,
-            content=content,
-            on_sent=on_sent,
+        heard = await self._requests.send(
+            method, path, on_sent, params=params, content=content, deadline=deadline
         )
-        if not isinstance(answer, Answer):
-            return Reply(replace(answer, reason=blackened(answer.reason, carried)))
-        answer = replace(answer, headers=blackened(answer.headers, carried))
-        signal = rate_signal(answer)
-        body = blackened(answer.json(), carried)
-        if answer.status == 401 or (
-            answer.status >= 400 and parsed_error(body)[0] == "INVALID_API_KEY"
-        ):
-            return Reply(self._key_rejected(carried, body), signal)
-        return Reply(_of_any(answer, body) or meaning(answer, body), signal)
-
-    def _key_rejected(self, carried: str, body: Json) -> KeyRejected:
-        """A 401 counts against the key that this request carried, not against a newer one."""
-        renewed = self._key.value != carried or self._key.reload()
-        return KeyRejected(parsed_error(body)[1] or "Missing or invalid API key", renewed)
+        if isinstance(heard, Reply):
+            return heard
+        answer, body = heard.answer, heard.body
+        code, message = parsed_error(body)
+        if answer.status == 401 or (answer.status >= 400 and code == "INVALID_API_KEY"):
+            return self._requests.rejected(heard, message or "Missing or invalid API key")
+        return Reply(_of_any(answer, body) or meaning(answer, body), heard.signal)
 
 
 # --- what an answer means: pure functions ---------------------------------------------------
@@ -121,10 +97,7 @@ def _of_any(answer: Answer, body: Json) -> Verdict | None:
     if status == 429 or (status == 503 and "retry-after" in answer.headers):
         return Refused()
     if 300 <= status < 400:
-        return JobStops(
-            f"HTTP_{status}",
-            "the server redirects; redirects are never followed: they may carry the key away",
-        )
+        return JobStops(f"HTTP_{status}", REDIRECTED)
     if status < 400:
         return None
     if status == 402 or "CREDIT" in code.upper():

@@ -11,8 +11,8 @@ from typing import Any
 
 from enricher.model import Credits, Inputs, Json, OnSent, unheard
 from enricher.providers.base import Ask, Briefing, Hold, parsed_error
-from enricher.providers.keys import ApiKey, blackened
-from enricher.providers.rate import rate_signal
+from enricher.providers.keyed import REDIRECTED, Keyed
+from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Answer, Transport
 from enricher.verdicts import (
     Alive,
@@ -24,7 +24,6 @@ from enricher.verdicts import (
     InProgress,
     ItemVerdict,
     JobStops,
-    KeyRejected,
     Malformed,
     MaybeSent,
     Refused,
@@ -65,12 +64,11 @@ class EightBitEdge:
     )
 
     def __init__(self, transport: Transport, token: ApiKey, endpoint: str) -> None:
-        self._transport = transport
-        self._token = token
+        self._requests = Keyed(transport, token, lambda key: {"Authorization": f"Bearer {key}"})
         self._endpoint = endpoint
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        await self._requests.aclose()
 
     # --- what is free ------------------------------------------------------------------------
 
@@ -112,33 +110,16 @@ class EightBitEdge:
     async def _request(
         self, body: bytes, more: Mapping[str, str], count: int, on_sent: OnSent
     ) -> Reply:
-        carried = self._token.value
-        answer = await self._transport.exchange(
-            "POST",
-            f"/{self._endpoint}/batch",
-            headers={
-                "Authorization": f"Bearer {carried}",
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                **more,
-            },
-            deadline=DEADLINE,
-            content=body,
-            on_sent=on_sent,
+        path = f"/{self._endpoint}/batch"
+        heard = await self._requests.send(
+            "POST", path, on_sent, content=body, headers=more, deadline=DEADLINE
         )
-        if not isinstance(answer, Answer):
-            return Reply(replace(answer, reason=blackened(answer.reason, carried)))
-        answer = replace(answer, headers=blackened(answer.headers, carried))
-        parsed = blackened(answer.json(), carried)
-        signal = rate_signal(answer)
-        if answer.status == 401:
-            return Reply(self._token_rejected(carried, parsed), signal)
-        return Reply(_meaning(answer, parsed, count), signal)
-
-    def _token_rejected(self, carried: str, body: Json) -> KeyRejected:
-        """A 401 counts against the token that this request carried, not against a newer one."""
-        renewed = self._token.value != carried or self._token.reload()
-        return KeyRejected(parsed_error(body)[1] or "missing or invalid token", renewed)
+        if isinstance(heard, Reply):
+            return heard
+        if heard.answer.status == 401:
+            words = parsed_error(heard.body)[1] or "missing or invalid token"
+            return self._requests.rejected(heard, words)
+        return Reply(_meaning(heard.answer, heard.body, count), heard.signal)
 
 
 # --- what an answer means: pure functions ---------------------------------------------------
@@ -149,10 +130,7 @@ def _meaning(answer: Answer, body: Json, count: int) -> Verdict:
     if status == 429 or (status == 503 and "retry-after" in answer.headers):
         return Refused()
     if 300 <= status < 400:
-        return JobStops(
-            f"HTTP_{status}",
-            "the server redirects; redirects are never followed: they may carry the token away",
-        )
+        return JobStops(f"HTTP_{status}", REDIRECTED)
     if status >= 500:
         return MaybeSent(f"HTTP {status} {parsed_error(body)[0]}".strip())
     if status >= 400:

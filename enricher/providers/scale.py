@@ -14,8 +14,8 @@ from enricher.errors import KeyProblem
 from enricher.model import Credits, Inputs, Json, OnSent, unheard
 from enricher.providers.base import Ask, Briefing, Hold, objects_in, parsed_error, text_in
 from enricher.providers.ids import SAFE_ID
-from enricher.providers.keys import ApiKey, blackened
-from enricher.providers.rate import rate_signal
+from enricher.providers.keyed import DEADLINE, REDIRECTED, Keyed
+from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Answer, Transport
 from enricher.verdicts import (
     Accepted,
@@ -23,7 +23,6 @@ from enricher.verdicts import (
     Done,
     Facts,
     JobStops,
-    KeyRejected,
     Malformed,
     MaybeSent,
     Ready,
@@ -39,9 +38,6 @@ NAME = "scale"
 KEY_VARIABLE = "SCALE_API_KEY"
 ACCOUNT_VARIABLE = "SCALE_ACCOUNT_ID"
 BASE_URL_VARIABLE = "SCALE_BASE_URL"
-
-DEADLINE = 30.0
-"""Seconds for one request that is not held."""
 
 HOLD, HOLD_DEADLINE = 600.0, 615.0
 """Seconds for which a result is waited for (the API's own default), and after which the answer
@@ -77,12 +73,11 @@ class Scale:
     hold = HOLD
 
     def __init__(self, transport: Transport, key: ApiKey, target: Target) -> None:
-        self._transport = transport
-        self._key = key
+        self._requests = Keyed(transport, key, self._carry)
         self._target = target
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        await self._requests.aclose()
 
     # --- before money ------------------------------------------------------------------------
 
@@ -157,37 +152,19 @@ class Scale:
         content: bytes | None = None,
         deadline: float = DEADLINE,
     ) -> Reply:
-        carried = self._key.value
-        headers = {
-            "x-scale-api-key": carried,
-            "x-selected-account-id": self._target.account,
-            "Accept": "application/json",
-        }
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        answer = await self._transport.exchange(
-            method,
-            path,
-            headers=headers,
-            deadline=deadline,
-            params=params,
-            content=content,
-            on_sent=on_sent,
+        heard = await self._requests.send(
+            method, path, on_sent, params=params, content=content, deadline=deadline
         )
-        if not isinstance(answer, Answer):
-            return Reply(replace(answer, reason=blackened(answer.reason, carried)))
-        answer = replace(answer, headers=blackened(answer.headers, carried))
-        signal = rate_signal(answer)
-        body = blackened(answer.json(), carried)
+        if isinstance(heard, Reply):
+            return heard
+        answer, body = heard.answer, heard.body
         if answer.status == 401:
-            return Reply(self._key_rejected(carried, body), signal)
-        return Reply(_of_any(answer, body) or meaning(answer, body), signal)
+            words = _words(body) or "the key or the account id is not valid"
+            return self._requests.rejected(heard, f"{words} (check {ACCOUNT_VARIABLE} too)")
+        return Reply(_of_any(answer, body) or meaning(answer, body), heard.signal)
 
-    def _key_rejected(self, carried: str, body: Json) -> KeyRejected:
-        """A 401 counts against the key that this request carried, not against a newer one."""
-        renewed = self._key.value != carried or self._key.reload()
-        words = _words(body) or "the key or the account id is not valid"
-        return KeyRejected(f"{words} (check {ACCOUNT_VARIABLE} too)", renewed)
+    def _carry(self, key: str) -> Mapping[str, str]:
+        return {"x-scale-api-key": key, "x-selected-account-id": self._target.account}
 
 
 def account_id(environ: Mapping[str, str]) -> str:
@@ -226,10 +203,7 @@ def _of_any(answer: Answer, body: Json) -> Verdict | None:
     if status == 429 or (status == 503 and "retry-after" in answer.headers):
         return Refused()
     if 300 <= status < 400:
-        return JobStops(
-            f"HTTP_{status}",
-            "the server redirects; redirects are never followed: they may carry the key away",
-        )
+        return JobStops(f"HTTP_{status}", REDIRECTED)
     if status in (402, 403):
         return JobStops(f"HTTP_{status}", _words(body) or "the server refuses this account")
     if status >= 500:

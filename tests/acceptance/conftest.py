@@ -1,12 +1,14 @@
 """Desks: one for each test, and factories for tests that need another or share one."""
 
 import signal
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.acceptance.desk import Desk, desk_in
+from tests.acceptance.vendor import Vendor, running_vendor
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,3 +42,10 @@ def desk(new_desk) -> Desk:
 def shared_desk(module_desk) -> Desk:
     """One desk for all tests of a module that look at the same files."""
     return module_desk()
+
+
+@pytest.fixture
+def vendor() -> Iterator[Vendor]:
+    """A data vendor with an API of its own, on loopback."""
+    with running_vendor() as server:
+        yield server

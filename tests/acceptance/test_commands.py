@@ -57,7 +57,7 @@ def demo(desk: Desk) -> tuple[Said, float]:
 
 COMMANDS = (
     *("run", "plan", "init", "resume", "status", "export", "report", "serve"),
-    *("workspace", "grids", "grid", "contract", "key", "rotate-key"),
+    *("workspace", "grids", "grid", "contract", "providers", "key", "rotate-key"),
     *("schema", "simulate", "demo"),
 )
 

@@ -223,7 +223,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], dict[str, str], int, str]] = {
         ("--provider", "acme", "--grid", "g"),
         {},
         1,
-        "There is no provider 'acme'. Installed: bitscale, 8bitedge, scale.",
+        "There is no provider 'acme'. Installed: bitscale, 8bitedge, scale, http.",
     ),
     "no account": (SCALE, {"SCALE_ACCOUNT_ID": ""}, 1, "No account id: $SCALE_ACCOUNT_ID"),
     "no key": (SCALE, {"SCALE_API_KEY": ""}, 1, "No API key: $SCALE_API_KEY"),

@@ -20,7 +20,10 @@ from enricher.mapping import resolve
 from enricher.model import OutputColumn, RequestCounts, RowStatus, State
 from enricher.pace import Gate
 from enricher.preflight import asker
+from enricher.providers.base import Provider
 from enricher.providers.bitscale import BitScale, Target
+from enricher.providers.http import Http
+from enricher.providers.http_recipe import read_recipe
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
 from enricher.record import Outcome, Record
@@ -47,7 +50,7 @@ def check(seed: int, folder: Path) -> None:
     if rng.random() < 0.25:
         virtual.run(Briefed(rng, folder).work())
     else:
-        virtual.run(Worked(rng, folder).work())
+        virtual.run(Worked(rng, folder, told=seed % 3 == 0).work())
     for path in folder.rglob("*"):
         if path.is_file():
             assert_clean(str(path), path.read_bytes(), FORMS)
@@ -60,9 +63,33 @@ def head_of(request: Request) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + request.body
 
 
-def new_world(folder: Path) -> World:
+def new_world(folder: Path, *, told: bool = False) -> World:
+    """A workspace; `told`: reached through the provider `http`, by a recipe."""
     settings = Settings(rate=50, duration=parse_duration("constant:2"), api_key=KEY)
-    return World(folder, settings, rate=50)
+    return (ToldWorld if told else World)(folder, settings, rate=50)
+
+
+RECIPE = {
+    "submit": f"/grids/{GRID.id}/run",
+    "body": {"mode": "async", "inputs": {label: f"{{{label}}}" for label in ROWS[0]}},
+    "key_header": "X-API-KEY",
+    "id": "request_id",
+    "poll": "/run/status/{id}",
+    "status": "status",
+    "running": ["running"],
+    "done": ["completed"],
+    "failed": ["failed"],
+    "outputs": {column.id: f"outputs.{column.id}.value" for column in COLUMNS},
+}
+
+
+class ToldWorld(World):
+    """The same workspace for somebody who has no provider for it, and tells `http` what to ask."""
+
+    def provider(self, transport: Transport) -> Provider:
+        recipe, mistakes = read_recipe(RECIPE)
+        assert recipe, mistakes
+        return Http(transport, ApiKey("K", None, {"K": KEY}), recipe)
 
 
 # --- runs -------------------------------------------------------------------------------------
@@ -74,10 +101,11 @@ class Worked:
 
     rng: random.Random
     folder: Path
+    told: bool = False
     bad: list[Bad] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.world = new_world(self.folder)
+        self.world = new_world(self.folder, told=self.told)
         self.world.network.script = self.script
         self.to_submission = self.rng.random() < 0.5
         self.always = not self.to_submission and self.rng.random() < 0.3
