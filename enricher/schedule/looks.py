@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from enricher.schedule.durations import LEAST_INTERVAL, Durations, LookPlan
 
-MOST_PRICE, LEAST_PRICE = 220.0, 1.0
+MOST_PRICE, LEAST_PRICE = 140.0, 1.0
 """Seconds of waiting that one look may cost. A look delays everything after it by one slot, so its
 price is what is left to do, in slots; but no result shall wait for long to save one request."""
 
