@@ -143,4 +143,4 @@ def test_what_is_estimated_is_what_comes_to_pass(most, median, more):
     worked = work_off(schedule, durations, watch=watch)
     ((now, requests, estimated),) = found
     assert estimated.requests * more == pytest.approx(worked.requests - requests, rel=0.2)
-    assert estimated.seconds == pytest.approx(worked.seconds - now, rel=0.1)
+    assert estimated.seconds == pytest.approx(worked.seconds - now, rel=0.12)
