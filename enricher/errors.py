@@ -16,6 +16,19 @@ EnricherError                 a message for a person, and its mend
     └── ServerGone            the provider did not answer for too long
 
 IllegalTransition             a bug: an item was about to make a move its state forbids
+
+Each has a `message`, a `mend`, and a stable `code` for programs. None of them costs credits: what
+was paid is in the checkpoint.
+
+Raises:
+    EnricherError: by whatever `import enricher` gives.
+
+Example:
+    >>> try:
+    ...     enricher.run("nowhere.csv", grid=GRID)
+    ... except enricher.errors.InputError as error:
+    ...     print(error.code)
+    input_error
 """
 
 from typing import ClassVar

@@ -12,9 +12,7 @@ from typing import Protocol
 import polars as pl
 
 from enricher.distinct import DistinctCounter, Occurrences
-from enricher.mapping import InputMapping, KeyMaker
-from enricher.model import Cause, Inputs, Item, OutputColumn, RowStatus
-from enricher.plan import (
+from enricher.forecast import (
     Buy,
     Census,
     Ended,
@@ -26,6 +24,8 @@ from enricher.plan import (
     outcome_of,
     outcome_of_left_out,
 )
+from enricher.mapping import InputMapping, KeyMaker
+from enricher.model import Cause, Inputs, Item, OutputColumn, RowStatus
 from enricher.record import LeftOut, Outcome, Record, Wanted, covers
 from enricher.selection import Choice, Selection
 from enricher.tally import SeenRows

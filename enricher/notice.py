@@ -4,7 +4,18 @@ import enum
 
 
 class EventName(enum.StrEnum):
-    """`event` of a line of `--log-format json`; a name never changes its meaning."""
+    """What an event tells of; a name never changes its meaning, and more may come.
+
+    `progress` comes every second with a summary, `ended` last; both with times in seconds.
+    They are also `event` of a line of `--log-format json`.
+
+    Raises:
+        ValueError: there is no event of that name.
+
+    Example:
+        >>> enricher.EventName("ended") is enricher.EventName.ENDED
+        True
+    """
 
     NOTE = "note"
     """Anything that a person should know; only the text tells what."""

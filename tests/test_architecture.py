@@ -30,7 +30,7 @@ FLOORS: Sequence[set[str]] = (
         *(
             "job",
             "mapping",
-            "plan",
+            "forecast",
             "source",
             "sink",
             "checkpoint",
@@ -43,7 +43,7 @@ FLOORS: Sequence[set[str]] = (
     },
     {"engine", "feed", "preflight"},
     {"api", "installed"},
-    {"cli", "plugin", "__init__", "__main__"},
+    {"cli", "library", "polars", "mcp", "plugin", "__init__", "__main__"},
 )
 """A room is `enricher/<room>.py` or the package of that name; it imports from lower floors only."""
 
@@ -75,6 +75,12 @@ SAME_FLOOR = {
     ("databases", "extras"): "its libraries are an extra",
     ("databases", "places"): "which database and table",
     ("__main__", "cli"): "`python -m enricher` is the same door",
+    ("cli", "mcp"): "`enricher mcp` is how that door is opened",
+    ("mcp", "library"): "a batch is a job of the library, in a process of its own",
+    ("polars", "library"): "frames are run by the library, from a copy",
+    ("polars", "errors"): "what is wrong with a frame is told as with a file",
+    ("__init__", "library"): "`import enricher` is this door, behind names that wait for their use",
+    ("__init__", "errors"): "the error tree is part of what `import enricher` gives",
 }
 """The only imports between rooms of one floor, each with its reason."""
 
@@ -88,8 +94,9 @@ MUST_NOT_KNOW = {
         "providers.transport",
         "providers.connections",
     ),
-    "cli": ("engine", "providers", "checkpoint"),
-    "__init__": ("engine", "providers", "checkpoint"),
+    **dict.fromkeys(
+        ("cli", "library", "polars", "mcp", "__init__"), ("engine", "providers", "checkpoint")
+    ),
 }
 """Lower rooms that a room leaves to others all the same (files, SQL, HTTP; doors only call)."""
 
@@ -107,19 +114,24 @@ LIBRARIES = {
     "jinja2": ("report.page",),
     "keyring": ("providers.system_keyring",),
     "markupsafe": ("report",),
+    "mcp": ("mcp",),
+    "mcp_types": ("mcp",),
     "obstore": ("objects",),
     "platformdirs": ("api", "job"),
-    "polars": ("column", "mapping", "plan", "source", "sink", "distinct", "feed", "selection"),
+    "polars": (
+        *("column", "mapping", "forecast", "source", "sink", "distinct", "feed", "selection"),
+        "polars",
+    ),
     "prometheus_client": ("report.metrics",),
     "pyarrow": ("databases",),
-    "pydantic": ("forms", "job", "jobfile"),
+    "pydantic": ("forms", "job", "jobfile", "mcp"),
     "python_calamine": ("source.workbook",),
     "rich": ("cli",),
     "sqlite3": ("checkpoint", "databases"),
     "sqlite_utils": ("checkpoint",),
     "starlette": ("simulator", "web"),
     "tenacity": ("pace",),
-    "uvicorn": ("simulator", "web"),
+    "uvicorn": ("simulator", "web", "mcp"),
     "vl_convert": ("report.charts",),
     "xlsxwriter": ("sink.workbook",),
 }
@@ -135,7 +147,7 @@ PURE = {
         ("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING
     ),
     **dict.fromkeys(
-        ("mapping", "plan", "schedule", "reactions", "tally", "stops", "selection"), DOING
+        ("mapping", "forecast", "schedule", "reactions", "tally", "stops", "selection"), DOING
     ),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
     "report": DOING - {"pathlib"},
@@ -150,6 +162,7 @@ WALL_CLOCK_ROOMS = {
     "api": "stamps for people, and the age of a run that another process submitted",
     "checkpoint": "stamps that another process will read",
     "cli": "the stamp of a line of the log",
+    "mcp": "a request to stop that is older than a process is not meant for it",
 }
 """It may jump; everywhere else the event loop's monotonic clock decides."""
 
@@ -176,6 +189,7 @@ LIGHT_HELP = (
     "sqlite_utils",
     "rich",
     "keyring",
+    "mcp",
 )
 
 # --- reading ---------------------------------------------------------------------------------
@@ -426,14 +440,14 @@ def test_house(rule: Rule) -> None:
     assert not offences, "\n".join(["", *offences])
 
 
-CIRCLE = {"job.py": "import enricher.plan", "plan.py": "def f():\n    import enricher.job"}
+CIRCLE = {"job.py": "import enricher.tally", "tally.py": "def f():\n    import enricher.job"}
 SWALLOW = "try:\n    pass\nexcept {}:\n    pass\n"
 
 OFFENCES = [
     (every_module_has_a_room, {"attic.py": ""}, "attic.py: room 'attic'"),
     (imports_point_down, {"pace.py": "from enricher.engine import x"}, "pace.py:1"),
     (imports_point_down, {"sink/csv.py": "from enricher import source"}, "share floor 1"),
-    (imports_point_down, {"plan.py": "def f():\n    import enricher.api"}, "plan.py:2"),
+    (imports_point_down, {"tally.py": "def f():\n    import enricher.api"}, "tally.py:2"),
     (imports_point_down, {"source/csv.py": "from ..sink import x"}, "share floor 1"),
     (rooms_keep_to_themselves, {"engine.py": "from enricher.checkpoint import x"}, "engine.py:1"),
     (rooms_keep_to_themselves, {"cli/run.py": "from enricher.providers.base import x"}, "run.py:1"),
@@ -447,7 +461,7 @@ OFFENCES = [
     (pure_rooms_touch_nothing, {"model.py": "import pathlib"}, "model.py:1"),
     (the_wall_clock_decides_nothing, {"pace.py": "import time\nx = time.time()"}, "pace.py:2"),
     (the_wall_clock_decides_nothing, {"sink/a.py": "from time import time_ns"}, "time_ns"),
-    (the_wall_clock_decides_nothing, {"plan.py": "x = datetime.datetime.now(UTC)"}, "plan.py:1"),
+    (the_wall_clock_decides_nothing, {"tally.py": "x = datetime.datetime.now(UTC)"}, "tally.py:1"),
     (only_providers_name_vendors, {"engine.py": "URL = 'https://api.BitScale.test'"}, "BitScale"),
     (only_providers_name_vendors, {"api/wiring.py": "KEY = 'EIGHTBITEDGE_TOKEN'"}, "EIGHTBITEDGE"),
     (nothing_goes_in_circles, CIRCLE, "import cycle"),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enricher.feed import RowFlow
+from enricher.forecast import Census
 from enricher.mapping import KeyMaker, resolve
 from enricher.model import (
     Context,
@@ -15,7 +16,6 @@ from enricher.model import (
     RowStatus,
     State,
 )
-from enricher.plan import Census
 from enricher.record import Outcome, Record, Wanted
 
 CONTEXT = Context("bitscale", "https://api.bitscale.ai", "ws-1", "grid-1")

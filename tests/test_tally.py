@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from enricher.forecast import Buy, Ended, UnderWay, fate_of
 from enricher.model import (
     Completed,
     Doubted,
@@ -19,7 +20,6 @@ from enricher.model import (
     State,
     Withdrew,
 )
-from enricher.plan import Buy, Ended, UnderWay, fate_of
 from enricher.record import Record, Wanted
 from enricher.tally import RowTally, SeenRows
 

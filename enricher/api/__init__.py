@@ -12,23 +12,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from enricher.api.changing import changed, fed_by
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
-from enricher.api.inputs import input_copied, make_state_folder
-from enricher.api.orders import Order, job_of, order_of, telling_of
+from enricher.api.inputs import input_copied, make_state_folder, table_copied
+from enricher.api.orders import Order, job_of, order_by_file, order_of, telling_of
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
+from enricher.api.rows import Page, RowTold, rows_told, stored_job
 from enricher.api.running import run_job
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
+from enricher.forecast import ASK_ABOVE
 from enricher.forms import parse_age, parse_in_flight, parse_limit, parse_rate
 from enricher.job import Job, make_job
 from enricher.jobfile import Draft, LogFormat, Telling, schema, written
-from enricher.model import Stop, StopCode, Warn
+from enricher.model import RowStatus, Stop, StopCode, Warn
 from enricher.notice import EventName, event_of
 from enricher.places import Place, is_standard
-from enricher.plan import ASK_ABOVE
 from enricher.providers import registry
 from enricher.report.evidence import evidence_lines
 from enricher.report.live import Line, Tone, describe, live_lines
@@ -48,14 +50,22 @@ __all__ = [
     "Line",
     "LogFormat",
     "Order",
+    "Page",
+    "Place",
     "Plan",
+    "RowStatus",
+    "RowTold",
     "Status",
     "Stop",
     "StopCode",
     "Summary",
     "Telling",
     "Tone",
+    "aplan",
+    "aresume",
+    "arun",
     "can_draw",
+    "changed",
     "check_free",
     "check_metrics_file",
     "check_standard_output",
@@ -66,9 +76,11 @@ __all__ = [
     "event_of",
     "evidence_lines",
     "export",
+    "fed_by",
     "job_of",
     "job_schema",
     "live_lines",
+    "order_by_file",
     "order_of",
     "parse_age",
     "parse_in_flight",
@@ -78,12 +90,15 @@ __all__ = [
     "plan",
     "report",
     "resume",
+    "rows_told",
     "run",
     "second_charge_lines",
     "serve",
     "status",
     "statuses",
+    "stored_job",
     "summary_lines",
+    "table_copied",
     "telling_of",
     "write_job_file",
     "write_metrics",
@@ -103,8 +118,7 @@ def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lamb
     Raises:
         EnricherError: as `run`, for what can be known before a submission.
     """
-    with input_copied(job, for_good=False) as job:
-        return asyncio.run(plan_job(job, environ, warn))
+    return asyncio.run(aplan(job, environ=environ, warn=warn))
 
 
 def run(
@@ -116,12 +130,7 @@ def run(
         CannotGoOn: the input, mapping, key, target, output or checkpoint is not fit; nothing lost.
         TryLater: the checkpoint is in use, or the server does not answer.
     """
-    hooks = hooks or Hooks()
-    if is_standard(job.output) or not isinstance(job.output, Path):
-        make_state_folder(job)
-        hooks.warn(f"the checkpoint is {job.checkpoint}")
-    with input_copied(job, for_good=True) as job:
-        return _work_off(job, environ, hooks, job.id)
+    return asyncio.run(arun(job, environ=environ, hooks=hooks))
 
 
 def resume(
@@ -143,6 +152,42 @@ def resume(
         CannotGoOn, TryLater: as `run`.
         UsageError: the stored base URL is not the provider's own and was not named again.
     """
+    going_on = aresume(
+        checkpoint, changes, job_id=job_id, environ=environ, hooks=hooks, as_json=as_json
+    )
+    return asyncio.run(going_on)
+
+
+async def aplan(
+    job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None
+) -> Plan:
+    """`plan` in the event loop that runs. It reads files, and holds the loop up while it does."""
+    with input_copied(job, for_good=False) as job:
+        return await plan_job(job, environ, warn)
+
+
+async def arun(
+    job: Job, *, environ: Mapping[str, str] = os.environ, hooks: Hooks | None = None
+) -> Summary:
+    """`run` in the event loop that runs; see `aplan`."""
+    hooks = hooks or Hooks()
+    if is_standard(job.output) or not isinstance(job.output, Path):
+        make_state_folder(job)
+        hooks.warn(f"the checkpoint is {job.checkpoint}")
+    with input_copied(job, for_good=True) as job:
+        return await _work_off(job, environ, hooks, job.id)
+
+
+async def aresume(
+    checkpoint: Path,
+    changes: Mapping[str, Any],
+    *,
+    job_id: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    hooks: Hooks | None = None,
+    as_json: bool = False,
+) -> Summary:
+    """`resume` in the event loop that runs; see `aplan`."""
     with Reader(checkpoint) as reader:
         record = reader.job(job_id)
     given = {name: value for name, value in changes.items() if value is not None}
@@ -151,12 +196,12 @@ def resume(
     vendor = registry.find(record.options["provider"])
     job = make_job({**kept, **given, "checkpoint": checkpoint}, vendor.target_option)
     check_standard_output(job, as_json=as_json)
-    return _work_off(job, environ, hooks or Hooks(), record.id)
+    return await _work_off(job, environ, hooks or Hooks(), record.id)
 
 
-def _work_off(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
+async def _work_off(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
     work = partial(run_job, job, environ, hooks, job_id)
-    return asyncio.run(in_turn(work, job.retry_lock, hooks.warn))
+    return await in_turn(work, job.retry_lock, hooks.warn)
 
 
 def check_standard_output(job: Job, *, as_json: bool) -> None:

@@ -8,9 +8,9 @@ from enricher.api.outside import Moment, Outside
 from enricher.api.pulse import Pulse
 from enricher.api.wiring import Prepared
 from enricher.api.writing import RowsWritten
+from enricher.forecast import SHARE_OF_LIMIT, Census, estimate
 from enricher.model import Event, RowStatus, Stop
 from enricher.notice import Notice
-from enricher.plan import SHARE_OF_LIMIT, Census, estimate
 from enricher.report.summary import (
     CreditTotals,
     ErrorTold,

@@ -8,6 +8,7 @@ from typing import TypeVar
 from enricher.api.wiring import Prepared, most_in_flight
 from enricher.checkpoint import Reader
 from enricher.engine import BatchEngine, Engine, Tools
+from enricher.forecast import requests_per_run
 from enricher.model import (
     Context,
     Item,
@@ -21,7 +22,6 @@ from enricher.model import (
     Warn,
 )
 from enricher.pace import Breaker
-from enricher.plan import requests_per_run
 from enricher.providers.base import BatchProvider, Hold, Target
 from enricher.reactions import Refusals
 from enricher.stops import Stops

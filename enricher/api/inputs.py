@@ -2,7 +2,7 @@
 
 import fnmatch
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
@@ -50,16 +50,41 @@ def input_copied(job: Job, *, for_good: bool) -> Iterator[Job]:
         yield job
         return
     make_state_folder(job)
-    before = _copies_known(job.checkpoint)
-    copy = _copy_of(job)
+    with _kept_while_known(job.checkpoint, for_good=for_good) as keep:
+        yield job.model_copy(update={"read_from": keep(_copy_of(job))})
+
+
+@contextmanager
+def table_copied(
+    checkpoint: Path, write: Callable[[Path], None], *, for_good: bool
+) -> Iterator[Path]:
+    """The same for a table in memory, which `write` writes to a Parquet file.
+
+    Raises:
+        InputError: what `write` raises.
+        OutputError: the copy cannot be written.
+    """
+    with _kept_while_known(checkpoint, for_good=for_good) as keep:
+        yield keep(source.spooled_table(write, checkpoint))
+
+
+@contextmanager
+def _kept_while_known(checkpoint: Path, *, for_good: bool) -> Iterator[Callable[[Spool], Path]]:
+    """Remove a new copy at the end unless a job reads it, and older ones that none reads then."""
+    before = _copies_known(checkpoint)
+    copies: list[Spool] = []
+
+    def keep(copy: Spool) -> Path:
+        copies.append(copy)
+        return copy.path
+
     try:
-        yield job.model_copy(update={"read_from": copy.path})
+        yield keep
     finally:
-        known = _copies_known(job.checkpoint) if for_good else before
-        if copy.is_new and copy.path not in known:
-            copy.path.unlink(missing_ok=True)
-        for old in before - known:
-            old.unlink(missing_ok=True)
+        known = _copies_known(checkpoint) if for_good else before
+        new = {copy.path for copy in copies if copy.is_new}
+        for path in (new | before) - known:
+            path.unlink(missing_ok=True)
 
 
 def make_state_folder(job: Job) -> None:

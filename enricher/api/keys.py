@@ -7,6 +7,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
+from enricher.api.sessions import Session
 from enricher.api.workspaces import Access, asking
 from enricher.errors import CannotGoOn, ProviderRefused, UsageError
 from enricher.model import Credits
@@ -79,11 +80,7 @@ def rotate_key(access: Access, agreed: Callable[[Path], bool]) -> Path | None:
     """
     path = access.key_file
     if path is None:
-        raise UsageError(
-            "rotate-key needs the file that takes the new key.",
-            mend="Name the private file that holds the key now: --api-key-file PATH.",
-            code="key_file_missing",
-        )
+        raise _no_file()
     key = access.key()
     with about_to_change(path, [user_state_path("enricher")]) as new_file:
         if not agreed(path):
@@ -91,9 +88,22 @@ def rotate_key(access: Access, agreed: Callable[[Path], bool]) -> Path | None:
         try:
             fresh = asking(access, lambda there: there.rotated_key(), key)
         except ProviderRefused as error:
-            if error.code != ANSWER_LOST:
-                raise
-            raise _lost(path, error) from None
+            raise _understood(path, error) from None
+        new_file.put(fresh)
+    return path
+
+
+async def rotate_key_there(session: Session) -> Path:
+    """`rotate_key` in an open session, agreed already; the same errors."""
+    path = session.access.key_file
+    if path is None:
+        raise _no_file()
+    there = session.workspace()
+    with about_to_change(path, [user_state_path("enricher")]) as new_file:
+        try:
+            fresh = await there.rotated_key()
+        except ProviderRefused as error:
+            raise _understood(path, error) from None
         new_file.put(fresh)
     return path
 
@@ -103,7 +113,18 @@ def is_in_environment(access: Access) -> bool:
     return bool(access.environ.get(VARIABLE, "").strip())
 
 
-def _lost(path: Path, error: ProviderRefused) -> CannotGoOn:
+def _no_file() -> UsageError:
+    return UsageError(
+        "rotate-key needs the file that takes the new key.",
+        mend="Name the private file that holds the key now: --api-key-file PATH.",
+        code="key_file_missing",
+    )
+
+
+def _understood(path: Path, error: ProviderRefused) -> CannotGoOn:
+    """A refusal, or what to do where the answer was lost."""
+    if error.code != ANSWER_LOST:
+        return error
     return CannotGoOn(
         f"The answer to the rotation was lost ({error.message.removeprefix(f'{ANSWER_LOST}: ')}):"
         f" the key in {path} may be void, and nobody here knows the new one.",

@@ -116,7 +116,7 @@ def order_of(
     """
     given = {name: value for name, value in options.items() if value is not None}
     if "://" not in str(source) and Path(source).suffix.lower() == JOB_FILE:
-        return _by_file(Path(source), given, environ, heed)
+        return order_by_file(Path(source), given, environ, heed)
     told, rest = telling_of(given)
     heed(told)
     return Order(job_of({**rest, "input": source}, environ), told)
@@ -137,12 +137,13 @@ def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     return telling, {name: value for name, value in options.items() if name not in telling}
 
 
-def _by_file(
+def order_by_file(
     source: Path,
     given: Mapping[str, Any],
-    environ: Mapping[str, str],
-    heed: Callable[[Telling], None],
+    environ: Mapping[str, str] = os.environ,
+    heed: Callable[[Telling], None] = lambda _: None,
 ) -> Order:
+    """The order of a job file, whatever its extension; see `order_of`."""
     file = read_job_file(source)
     telling, options = _parted({**file.without_rivals(given), **_but_mappings(given)})
     told, mistakes = checked(Telling, telling)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from enricher.api.engines import usual_requests
+from enricher.api.feeder import Feeder
 from enricher.api.remarks import earlier, remarks_on, remarks_on_reading, seen_of, since_last
 from enricher.api.wiring import (
     Prepared,
@@ -20,16 +21,28 @@ from enricher.api.wiring import (
 from enricher.checkpoint import Pass, Reader
 from enricher.errors import CannotGoOn
 from enricher.feed import Lookup
+from enricher.forecast import ASK_ABOVE, Census, Estimate, estimate
 from enricher.job import Job
 from enricher.model import Credits, Mode, Warn
-from enricher.plan import ASK_ABOVE, Census, Estimate, estimate
+from enricher.pace import Gate
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do.
+    """What a run would do. `estimate` has the requests and the seconds.
+
+    Raises:
+        TypeError: a field that it does not have.
+
+    Example:
+        >>> plan = enricher.plan("companies.csv", grid=GRID, limit=10)
+        >>> plan.census.new_runs, plan.to_json()["rows"]["skipped"], plan.rate  # requests a second
+        (10, 30, 500.0)
 
     Attributes:
+        census: how many rows there are, are new, are answered already or skipped, and how many
+            `new_runs` they need.
+        credits: what the workspace has left, and has used.
         samples: for each label the text of the first rows that would be sent.
         rate: requests a second.
         cost: credits of a run, as earlier runs of this target cost; `None` while unknown.
@@ -86,16 +99,22 @@ def _learnt(reader: Reader, job: Job, usual: Callable[..., float]) -> float:
     return usual(summary["runs"]["submitted"], sent)
 
 
-async def plan_job(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
+async def plan_job(
+    job: Job, environ: Mapping[str, str], warn: Warn, gate: Gate | None = None
+) -> Plan:
     """See `api.plan`."""
     table = open_input(job)
-    async with prepared(job, table, environ, warn) as ready:
+    async with prepared(job, table, environ, warn, gate=gate) as ready:
         with ExitStack() as held:
-            if not is_begun(job.checkpoint):
-                return plan_of(ready, census_of(ready, nothing_known, Pass(0, time.time())))
-            reader = held.enter_context(Reader(job.checkpoint))
-            this_pass = reader.open_pass(job.id) or Pass(0, time.time())
-            return plan_of(ready, census_of(ready, reader.records, this_pass), reader)
+            reader = None
+            lookup: Lookup = nothing_known
+            this_pass = Pass(0, time.time())
+            if is_begun(job.checkpoint):
+                reader = held.enter_context(Reader(job.checkpoint))
+                lookup, this_pass = reader.records, reader.open_pass(job.id) or this_pass
+            feeder = held.enter_context(Feeder())  # others may wait in this event loop
+            census = await feeder.run(census_of, ready, feeder.checked(lookup), this_pass)
+            return plan_of(ready, census, reader)
 
 
 def census_of(ready: Prepared, lookup: Lookup, this_pass: Pass) -> Census:

@@ -24,7 +24,22 @@ from enricher.report.text import Doubt
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job stands, and what a person has to decide about it."""
+    """Where a job stands, and what a person has to decide about it.
+
+    Attributes:
+        summary: its counts; times in seconds.
+        doubts: submissions whose answer was lost: they may have cost credits.
+        second_charges: what may have been paid twice.
+        evidence: how the workspace changed meanwhile.
+
+    Raises:
+        TypeError: a field that it does not have.
+
+    Example:
+        >>> _ = enricher.run("companies.csv", grid=GRID, output="out.csv")
+        >>> enricher.status("out.csv.checkpoint.db").doubts
+        ()
+    """
 
     summary: Summary
     doubts: tuple[Doubt, ...]

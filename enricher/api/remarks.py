@@ -7,9 +7,9 @@ from typing import Any
 from enricher import sink
 from enricher.api.wiring import Prepared, choice_of, wanted_again
 from enricher.feed import RowFlow
+from enricher.forecast import Census
 from enricher.job import Job
 from enricher.model import Mode
-from enricher.plan import Census
 from enricher.providers.base import Hold
 from enricher.record import LeftOut
 from enricher.report.text import ragged_line

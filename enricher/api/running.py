@@ -50,6 +50,7 @@ from enricher.api.writing import (
 from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
 from enricher.errors import ProviderRefused, ServerGone
 from enricher.feed import Lookup
+from enricher.forecast import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.job import Job
 from enricher.model import (
     Credits,
@@ -63,7 +64,6 @@ from enricher.model import (
     StopCode,
 )
 from enricher.notice import EventName, Notice
-from enricher.plan import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.preflight import asker
 from enricher.providers.base import Ask
 from enricher.record import InDoubt

@@ -112,9 +112,16 @@ class Briefed:
 
 @asynccontextmanager
 async def briefed(
-    job: Job, environ: Mapping[str, str], warn: Warn, network: NetworkBackend | None = None
+    job: Job,
+    environ: Mapping[str, str],
+    warn: Warn,
+    network: NetworkBackend | None = None,
+    gate: pace.Gate | None = None,
 ) -> AsyncIterator[Briefed]:
     """Ask everything that is free; close the connections at the end.
+
+    Args:
+        gate: the limit of who asks more than this; else the job's own.
 
     Raises:
         KeyProblem, ProviderRefused, ServerGone: see `errors`.
@@ -123,7 +130,7 @@ async def briefed(
     key = ApiKey(job.api_key_env or vendor.key_variable, job.api_key_file, environ)
     task = registry.Task(job.target, job.source_id, job.output_columns, environ, job.own_keys)
     counts = RequestCounts()
-    gate = _gate(job, warn)
+    gate = gate or _gate(job, warn)
     connections = max(MOST_IN_FLIGHT, most_in_flight(job))
     async with Transport(job.base_url, connections=connections, network=network) as transport:
         provider = vendor.open(transport, key, task)
@@ -138,13 +145,14 @@ async def prepared(
     environ: Mapping[str, str],
     warn: Warn,
     network: NetworkBackend | None = None,
+    gate: pace.Gate | None = None,
 ) -> AsyncIterator[Prepared]:
     """Ask everything that is free, and map the columns; close the connections at the end.
 
     Raises:
         KeyProblem, ProviderRefused, ServerGone, MappingError: see `errors`.
     """
-    async with briefed(job, environ, warn, network) as told:
+    async with briefed(job, environ, warn, network, gate) as told:
         briefing, provider, gate, counts = told.briefing, told.provider, told.gate, told.counts
         _check_credits(job, briefing)
         mapping = resolve(

@@ -1,9 +1,10 @@
-"""What BitScale tells besides runs: the workspace, its grids, their contracts, and a new key.
+"""BitScale for one who asks: the workspace, its grids, their contracts, one run, a new key.
 
 Every method but the last gives the API's own object, the key blackened in it.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,15 +13,18 @@ from enricher.model import Json, OnSent
 from enricher.providers.base import Ask, objects_in, text_in
 from enricher.providers.bitscale_facts import outputs_of, resolve, safe
 from enricher.providers.bitscale_line import Line, refusal
+from enricher.providers.ids import SAFE_ID
 from enricher.providers.keys import ApiKey, fit_for_a_header
 from enricher.providers.transport import Answer, Transport
-from enricher.verdicts import Facts, JobStops, Malformed, MaybeSent, Reply, Verdict
+from enricher.verdicts import Facts, JobStops, Malformed, MaybeSent, Reply, RunFailed, Verdict
 
 MOST_GRIDS = 100
 """Grids that one page can hold (5.2)."""
 
 ANSWER_LOST = "ANSWER_LOST"
-"""The code of a rotation that may have taken place, and whose new key is not here."""
+"""The code of what may have been done, and whose result is not here: a rotation, a paid run."""
+
+Meaning = Callable[[Answer, Json], Verdict]
 
 
 class Workspace:
@@ -78,6 +82,37 @@ class Workspace:
         params = {"output_columns": ",".join(ids)} if ids else None
         return await self._fetch(f"/grids/{safe(grid_id, 'grid')}/curl", "request_body", params)
 
+    async def start_run(
+        self,
+        grid_id: str,
+        inputs: Mapping[str, str],
+        outputs: Sequence[str] = (),
+        source: str = "",
+    ) -> Mapping[str, Any]:
+        """`POST /grids/:id/run` (5.5), asynchronous: one paid run.
+
+        Sent again only where it was not taken: it did not leave, or was told to wait. Without a
+        checkpoint nobody else will ever look for it, so a lost answer is told at once.
+
+        Args:
+            outputs: names or ids; where there are any, the grid is asked for their ids first.
+
+        Raises:
+            ProviderRefused: with the code `ANSWER_LOST` if the run may have been paid.
+        """
+        body: dict[str, Any] = {"mode": "async", "inputs": dict(inputs)}
+        if outputs:
+            body["output_columns"] = resolve(outputs, outputs_of(await self.grid(grid_id)))
+        if source:
+            body["source_id"] = source
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        path = f"/grids/{safe(grid_id, 'grid')}/run"
+        return await self._ask(partial(self._once, path, _of_run, content))
+
+    async def run_status(self, run_id: str) -> Mapping[str, Any]:
+        """`GET /run/status/:id` (5.6). A run that failed is an answer too: `status` `failed`."""
+        return await self._ask(partial(self._looked, f"/run/status/{safe(run_id, 'run')}"))
+
     async def rotated_key(self) -> str:
         """`POST /api-key/rotate` (5.7): the new key; the old one is void at once.
 
@@ -86,7 +121,7 @@ class Workspace:
         Raises:
             ProviderRefused: with the code `ANSWER_LOST` if the key may have been rotated.
         """
-        answer = await self._ask(self._rotate)
+        answer = await self._ask(partial(self._once, "/api-key/rotate", _of_rotation, b""))
         key: str = answer["api_key"]
         return key
 
@@ -95,12 +130,43 @@ class Workspace:
     ) -> Mapping[str, Any]:
         return await self._ask(partial(self._line.fetch, path, named, params=params))
 
-    async def _rotate(self, on_sent: OnSent) -> Reply:
-        reply = await self._line.send("POST", "/api-key/rotate", _of_rotation, on_sent, content=b"")
+    async def _looked(self, path: str, on_sent: OnSent) -> Reply:
+        return _with_failure(await self._line.send("GET", path, _of_status, on_sent))
+
+    async def _once(self, path: str, meaning: Meaning, content: bytes, on_sent: OnSent) -> Reply:
+        """A request that does something: what may have been done is not asked for again."""
+        reply = await self._line.send("POST", path, meaning, on_sent, content=content)
         match reply.verdict:
             case MaybeSent(reason) | Malformed(reason):
                 return replace(reply, verdict=JobStops(ANSWER_LOST, reason))
-        return reply
+        return _with_failure(reply)
+
+
+def _with_failure(reply: Reply) -> Reply:
+    """A run that failed, in the shape of the other statuses, with the API's own words."""
+    match reply.verdict:
+        case RunFailed(code, message):
+            error = {"code": code, "message": message}
+            told = {"mode": "async", "status": "failed", "error": error}
+            return replace(reply, verdict=Facts(told))
+    return reply
+
+
+def _of_run(answer: Answer, body: Json) -> Verdict:
+    """A run is known by its id, or has ended already."""
+    verdict = _of_status(answer, body)
+    if isinstance(verdict, Facts) and verdict.data["status"] not in ("completed", "failed"):
+        run_id = text_in(verdict.data, "request_id")
+        return verdict if SAFE_ID.fullmatch(run_id) else Malformed("no usable request_id")
+    return verdict
+
+
+def _of_status(answer: Answer, body: Json) -> Verdict:
+    if answer.status >= 400:
+        return refusal(answer, body)
+    if not isinstance(body, dict) or not text_in(body, "status"):
+        return body if isinstance(body, Malformed) else Malformed("the answer has no status")
+    return Facts(body)
 
 
 def _of_rotation(answer: Answer, body: Json) -> Verdict:

@@ -11,7 +11,20 @@ SCHEMA = 1
 
 
 class JobOutcome(enum.StrEnum):
-    """`outcome` of the summary."""
+    """`outcome` of the summary: whether its rows are what they will be.
+
+    `finished`: every row has ended well, or as well as `allow_failures` asks;
+    `finished_with_failures`: some rows are `failed` or `in_doubt`; `stopped`: a cap (of credits,
+    runs, seconds) or a person stopped it, and the same call goes on; `interrupted`: it was killed.
+
+    Raises:
+        ValueError: there is no such outcome.
+
+    Example:
+        >>> summary = enricher.run("companies.csv", grid=GRID, max_runs=1)
+        >>> summary.outcome is enricher.JobOutcome.STOPPED
+        True
+    """
 
     FINISHED = "finished"
     FINISHED_WITH_FAILURES = "finished_with_failures"
@@ -93,7 +106,20 @@ class ErrorTold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What became of a job. Times are ISO 8601 in UTC, `seconds` those of this invocation."""
+    """What became of a job, in the fields of `run --json`.
+
+    `rows` are counts of the job's rows by status, now; `runs`, `requests` and `seconds` are of
+    this invocation. `credits` are what the workspace has left. `started_at` and `updated_at` are
+    ISO 8601 in UTC, `eta_seconds` and `median_wait` seconds.
+
+    Raises:
+        TypeError: a field that it does not have.
+
+    Example:
+        >>> summary = enricher.run("companies.csv", grid=GRID)
+        >>> summary.rows.completed, summary.runs.submitted, summary.to_json()["exit_code"]
+        (39, 36, 0)
+    """
 
     schema: int = SCHEMA
     job: str | None = None

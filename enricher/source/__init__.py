@@ -41,7 +41,7 @@ from enricher.source.many import ManyTables
 from enricher.source.ndjson import NdjsonTable
 from enricher.source.parquet import ParquetTable
 from enricher.source.remote import object_copied, query_copied
-from enricher.source.spool import Spool, is_spool, spooled
+from enricher.source.spool import Spool, is_spool, spooled, spooled_table
 from enricher.source.stored import StoredFile
 from enricher.source.table import Table
 from enricher.source.workbook import XlsxTable
@@ -55,6 +55,7 @@ __all__ = [
     "open_copy",
     "open_table",
     "spooled",
+    "spooled_table",
 ]
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ from enricher.errors import InputError, OutputError
 from enricher.zstd import ZstdFile
 
 _BLOCK = 1 << 20
-_NAME = re.compile(r"\.input-[0-9a-f]{16}$")
+_NAME = re.compile(r"\.input-[0-9a-f]{16}(\.parquet)?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """A packed copy (zstd) of an input that came from elsewhere."""
+    """A copy of an input that came from elsewhere: packed text (zstd), or Parquet."""
 
     path: Path
     is_new: bool
@@ -54,6 +54,24 @@ def spooled(stream: BinaryIO, checkpoint: Path, shown: str) -> Spool:
                 mend="Did the command before the pipe work? `enricher resume` needs no input.",
             )
         return kept_copy(file, place, copy_path(checkpoint, digest.hexdigest()))
+
+
+def spooled_table(write: Callable[[Path], None], checkpoint: Path) -> Spool:
+    """Have `write` make a Parquet file, and keep it as `spooled` keeps text.
+
+    Its extension tells what it is: nothing else does, where the input is no place of its own.
+
+    Raises:
+        InputError: what `write` raises.
+        OutputError: the copy cannot be written.
+    """
+    with temporary_copy(checkpoint) as (file, place):
+        write(place)
+        digest = hashlib.blake2b(digest_size=8)
+        for block in blocks_of(file, "the copy"):
+            digest.update(block)
+        path = copy_path(checkpoint, digest.hexdigest())
+        return kept_copy(file, place, path.with_name(f"{path.name}.parquet"))
 
 
 def copy_path(checkpoint: Path, digest: str) -> Path:

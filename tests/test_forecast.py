@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from enricher.model import Cause, Mode, RowStatus, State
-from enricher.plan import (
+from enricher.forecast import (
     Buy,
     Ended,
     UnderWay,
@@ -18,6 +17,7 @@ from enricher.plan import (
     outcome_of,
     requests_per_run,
 )
+from enricher.model import Cause, Mode, RowStatus, State
 from enricher.record import InDoubt, Outcome, Record, Wanted
 
 Columns = frozenset[str]
