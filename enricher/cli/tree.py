@@ -30,6 +30,7 @@ COMMANDS = {
     "key": "enricher.cli.key",
     "rotate-key": "enricher.cli.rotate_key",
     "schema": "enricher.cli.schema",
+    "mcp": "enricher.cli.mcp",
     "simulate": "enricher.cli.simulate",
     "demo": "enricher.cli.demo",
 }
