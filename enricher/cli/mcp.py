@@ -9,6 +9,7 @@ import click
 
 from enricher.cli.asking import ASKING, access
 from enricher.cli.groups import PATH, GroupedCommand, option
+from enricher.cli.signals import watch
 from enricher.cli.telling import say, tell
 from enricher.errors import CannotGoOn
 
@@ -67,6 +68,8 @@ def command(roots: tuple[Path, ...], http: bool, port: int, **given: Any) -> int
     folders = roots or (Path(),)
     if not http:
         say("MCP server on standard input and output; a client starts it.")
+        # A read of standard input cannot be called off, and nothing is left to be saved.
+        watch.deliver_to(lambda number: os._exit(128 + number))
         server.serve_stdio(there, folders)
         return 0
     server.serve_http(there, folders, port, os.environ.get(SECRET, ""), tell)

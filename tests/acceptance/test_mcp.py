@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
+import subprocess
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -169,8 +172,6 @@ def test_the_published_tools_take_what_they_took(desk):
 def test_the_extra_is_named_where_it_is_missing(desk):
     code = "import sys; sys.modules['mcp'] = None; from enricher.cli import main; main(['mcp'])"
     hidden = desk.write("hidden.py", [code])
-    import subprocess
-
     done = subprocess.run(
         [PROGRAM[0], hidden], env=desk.env, capture_output=True, text=True, check=False
     )
@@ -472,6 +473,20 @@ def test_the_address_of_http_is_secret(desk):
     assert foreign.status_code in (403, 421)
     life.process.terminate()
     life.end(0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_server_on_stdio(desk, number):
+    reading, writing = os.pipe()  # a client that says nothing
+    process = subprocess.Popen(
+        [*PROGRAM, "mcp"], env=desk.env, stdin=reading, stderr=subprocess.PIPE, text=True
+    )
+    assert "standard input" in process.stderr.readline()
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number
+    process.stderr.close()
+    os.close(reading)
+    os.close(writing)
 
 
 def test_samples_can_be_planned_as_they_are(desk):
