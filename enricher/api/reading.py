@@ -57,12 +57,15 @@ def status_of(checkpoint: Path, job_id: str | None) -> Status:
                 f"{checkpoint}: job {record.id} was begun and has nothing to tell yet.",
                 mend="Run the same command again, or `enricher resume`.",
             )
+        summary = Summary.from_json(stored)
+        if summary.outcome is JobOutcome.RUNNING and not is_held(checkpoint):
+            # It may have ended since: to look at the lock takes a moment.
+            summary = Summary.from_json(reader.latest_summary(record.id) or stored)
+            if summary.outcome is JobOutcome.RUNNING:
+                summary = _interrupted(reader, record, summary)
         doubts = _told(reader.unfinished(record.context, State.IN_DOUBT))
         second = _told(reader.second_charges(record.context))
         evidence = tuple(Evidence(**found) for found in reader.evidence(record.id))
-        summary = Summary.from_json(stored)
-        if summary.outcome is JobOutcome.RUNNING and not is_held(checkpoint):
-            summary = _interrupted(reader, record, summary)
         return Status(summary, doubts, second, evidence)
 
 

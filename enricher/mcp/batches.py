@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from enricher import api
 from enricher.api import JobOutcome, RowStatus, RowTold, Summary
-from enricher.errors import CheckpointError, UsageError
+from enricher.errors import CheckpointError, TryLater, UsageError
 from enricher.library.job import Job
 from enricher.mcp import processes
 from enricher.mcp.desk import FREE_RUNS, Desk
@@ -180,6 +180,7 @@ class BatchTools:
         stop. Set max_credits or max_runs, or `limit` for a try. Then call batch_status.
         """
         job = batch.job(self._desk)
+        await asyncio.to_thread(_check_idle, job.checkpoint)
         plan = await self._desk.session.plan(job, lambda _: None)
         self._desk.tokens.check(token, job, _new_runs(plan, job))
         begun = await processes.start(
@@ -266,6 +267,18 @@ class BatchTools:
         finished = rows["outcome"].startswith(JobOutcome.FINISHED)
         written = str(path) if path else rows["output"] if finished else None
         return {**{k: v for k, v in rows.items() if k != "output"}, "path": written}
+
+
+def _check_idle(checkpoint: Path) -> None:
+    """Raise `TryLater` if a batch is at work already; its own lock has the last word."""
+    if not checkpoint.exists():
+        return
+    if any(summary.outcome is JobOutcome.RUNNING for summary in api.statuses(checkpoint)):
+        raise TryLater(
+            f"{checkpoint} is in use by another batch, or another process of enricher.",
+            mend="Wait for its end with batch_status, or stop it with cancel_batch.",
+            code="checkpoint_in_use",
+        )
 
 
 def _new_runs(plan: api.Plan, job: api.Job) -> int:
