@@ -348,8 +348,13 @@ def test_a_batch_outlives_its_server_is_cancelled_and_goes_on(new_desk):
     order = {"input": "leads.csv", "grid_id": GRID}
 
     async def begun():
-        async with over_stdio(desk) as agent:
-            return (await agent.ask("start_batch", batch=order))["batch_id"]
+        life = desk.start("mcp", "--http", "--root", desk.folder)
+        address = (await asyncio.to_thread(life.process.stdout.readline)).strip()
+        async with Client(address) as client:
+            batch = (await Agent(client).ask("start_batch", batch=order))["batch_id"]
+        life.process.kill()
+        await asyncio.to_thread(life.end, -signal.SIGKILL)
+        return batch
 
     async def cancelled(batch):
         async with over_stdio(desk) as agent:
@@ -460,6 +465,20 @@ def test_files_outside_of_the_roots_are_out_of_reach(desk, leads, tmp_path):
     assert not (tmp_path / "target.csv").exists()
     for link in ("link.csv", "out", "leads.enriched.csv"):
         (desk.folder / link).unlink()
+
+
+def test_a_checkpoint_leads_nowhere_outside(desk, tmp_path):
+    (tmp_path / "secret.csv").write_text("company_name,website\na,b\n")
+    desk.do("run", tmp_path / "secret.csv", "--grid", GRID, "-o", "out.csv")
+    job = desk.do("status", "out.csv.checkpoint.db", "--json").json["job"]
+
+    async def talk():
+        async with over_stdio(desk) as agent:
+            batch = f"{desk.folder}/out.csv.checkpoint.db#{job}"
+            for tool in ("batch_status", "batch_failures", "cancel_batch", "batch_result"):
+                assert "outside_root" in await agent.fail(tool, batch_id=batch)
+
+    asyncio.run(talk())
 
 
 def test_the_address_of_http_is_secret(desk):
