@@ -52,7 +52,10 @@ class Running(Generic[T]):
         if self._cancelled:
             raise asyncio.CancelledError
         self._task = asyncio.current_task()
-        result = await self._work(Hooks(self._tell, self._tell, None, self._progress, self._ready))
+        hooks = Hooks(
+            warn=self._tell, detail=self._tell, progress=self._progress, ready=self._ready
+        )
+        result = await self._work(hooks)
         if isinstance(result, Summary):
             self._deliver(Event(EventName.ENDED, describe(result), result))
         return result
