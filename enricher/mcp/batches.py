@@ -236,11 +236,10 @@ class BatchTools:
         status = await _status(batch_id, checkpoint, job_id)
         if status["outcome"] != JobOutcome.RUNNING:
             return status
-        stop_file = processes.stop_file_of(checkpoint)
-        stop_file.touch(mode=0o600)
+        processes.ask_to_stop(checkpoint)
         status = await _waited(batch_id, checkpoint, job_id, wait_seconds, ctx)
         if status["outcome"] != JobOutcome.RUNNING:
-            stop_file.unlink(missing_ok=True)
+            processes.stop_file_of(checkpoint).unlink(missing_ok=True)
         return status
 
     @told(RowsShape)

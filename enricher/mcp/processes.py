@@ -64,14 +64,7 @@ def _spawned(
         "options": {name: _plain(value) for name, value in options.items()},
         "stop_file": str(stop_file_of(checkpoint)),
     }
-    try:
-        log = os.open(log_of(checkpoint), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError as error:
-        raise CannotGoOn(
-            f"The log {log_of(checkpoint)} cannot be written: {error.strerror}.",
-            mend="Name an output in a directory that may be written to.",
-        ) from None
-    with os.fdopen(log, "ab") as stream:
+    with os.fdopen(_opened(log_of(checkpoint)), "ab") as stream:
         told = stream.tell()
         child = subprocess.Popen(  # a session of its own: it outlives the server
             [sys.executable, "-m", "enricher.mcp.worker"],
@@ -85,6 +78,28 @@ def _spawned(
         with child.stdin as pipe:
             pipe.write(json.dumps(order).encode())
     return child, told
+
+
+def ask_to_stop(checkpoint: Path) -> None:
+    """Have the batch of `checkpoint` stop at its next look.
+
+    Raises:
+        CannotGoOn: the file that asks for it cannot be made.
+    """
+    path = stop_file_of(checkpoint)
+    os.close(_opened(path))
+    os.utime(path)
+
+
+def _opened(path: Path) -> int:
+    """A private file of ours to be appended to; a link would lead out of the roots."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CannotGoOn(
+            f"{path} cannot be written: {error.strerror}.",
+            mend="Name an output in a directory that may be written to.",
+        ) from None
 
 
 def _plain(value: Any) -> Any:

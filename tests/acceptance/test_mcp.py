@@ -460,9 +460,15 @@ def test_files_outside_of_the_roots_are_out_of_reach(desk, leads, tmp_path):
                 told = await agent.fail("plan_batch", batch={"grid_id": GRID, "input": name})
                 assert "no_such_file" in told, name
 
+            log = desk.folder / "b.csv.checkpoint.db.log"
+            log.symlink_to(tmp_path / "target.log")
+            order = {"grid_id": GRID, "input": "leads.csv", "output": "b.csv"}
+            assert "cannot be written" in await agent.fail("start_batch", batch=order)
+            log.unlink()
+
     asyncio.run(talk())
     assert desk.bought == []
-    assert not (tmp_path / "target.csv").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.csv"]
     for link in ("link.csv", "out", "leads.enriched.csv"):
         (desk.folder / link).unlink()
 
