@@ -58,7 +58,7 @@ def demo(desk: Desk) -> tuple[Said, float]:
 COMMANDS = (
     *("run", "plan", "init", "resume", "status", "export", "report", "serve"),
     *("workspace", "grids", "grid", "contract", "providers", "key", "rotate-key"),
-    *("schema", "simulate", "demo"),
+    *("schema", "mcp", "simulate", "demo"),
 )
 
 WRONG = {
