@@ -19,6 +19,10 @@ from enricher.api.orders import Order, job_of, order_of, telling_of
 from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.running import run_job
+from enricher.api.shards import ShardsStatus, merge_shards, shard_index
+from enricher.api.shards import shard_job as job_of_shard
+from enricher.api.shards import shards_status as status_of_shards
+from enricher.api.shards import write_manifest as manifest_of
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
@@ -49,6 +53,7 @@ __all__ = [
     "LogFormat",
     "Order",
     "Plan",
+    "ShardsStatus",
     "Status",
     "Stop",
     "StopCode",
@@ -69,6 +74,7 @@ __all__ = [
     "job_of",
     "job_schema",
     "live_lines",
+    "merge",
     "order_of",
     "parse_age",
     "parse_in_flight",
@@ -81,11 +87,14 @@ __all__ = [
     "run",
     "second_charge_lines",
     "serve",
+    "shard_job",
+    "shards_status",
     "status",
     "statuses",
     "summary_lines",
     "telling_of",
     "write_job_file",
+    "write_manifest",
     "write_metrics",
 ]
 
@@ -321,6 +330,70 @@ def export(
         output,
         changes,
         job_id=job_id,
+        overwrite=overwrite,
+        warn=warn,
+    )
+
+
+def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False) -> None:
+    """Write the manifest of `job` in so many shards, each to be run by a process of its own.
+
+    Raises:
+        UsageError, InputError, OutputError, ManifestError: see `errors`.
+    """
+    if is_standard(job.input) or not isinstance(job.input, Path):
+        raise UsageError(
+            f"{job.input} cannot be run in shards: each reads the input, which must be a file.",
+            mend="Write it to a file first.",
+        )
+    manifest_of(path, job, shards, overwrite=overwrite)
+
+
+def shard_job(
+    manifest: Path,
+    shard: int | None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    state_dir: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Job:
+    """The job of one shard, for `run`; without a number the scheduler's variable tells it.
+
+    Raises:
+        UsageError, ManifestError, InputError, CheckpointError: see `errors`.
+    """
+    index = shard_index(shard, environ)
+    return job_of_shard(manifest, index, changes, state_dir=state_dir, environ=environ)
+
+
+def shards_status(manifest: Path, *, state_dir: Path | None = None) -> ShardsStatus:
+    """Where each shard stands; safe while they run.
+
+    Raises:
+        ManifestError, CheckpointError: see `errors`.
+    """
+    return status_of_shards(manifest, state_dir)
+
+
+def merge(
+    manifest: Path,
+    output: str,
+    *,
+    state_dir: Path | None = None,
+    partial_too: bool = False,
+    overwrite: bool = False,
+    warn: Warn = lambda _: None,
+) -> int:
+    """Write the output of all shards; returns the exit code that a single run would have had.
+
+    Raises:
+        ManifestError, InputError, OutputError, CheckpointError: see `errors`.
+    """
+    return merge_shards(
+        manifest,
+        output,
+        state_dir=state_dir,
+        partial_too=partial_too,
         overwrite=overwrite,
         warn=warn,
     )

@@ -17,6 +17,7 @@ from enricher.engine import exchange
 from enricher.feed import RowFlow
 from enricher.mapping import KeyMaker
 from enricher.model import Doubted, Event, Failed, GotId, Intended, State, Withdrew
+from enricher.pace import gate
 from enricher.providers import bitscale, bitscale_line
 from enricher.providers.transport import Transport
 from enricher.reactions import Again, Reaction
@@ -138,7 +139,7 @@ def burst() -> AbstractContextManager[object]:
     def wrong(self: Any) -> float:
         return float(self._paused_until)
 
-    return both(swapped(pace.Gate, "_allowed_at", wrong), swapped(pace, "_BATCH_ABOVE", 1.0))
+    return both(swapped(pace.Gate, "_allowed_at", wrong), swapped(gate, "_BATCH_ABOVE", 1.0))
 
 
 def restart_at_once() -> AbstractContextManager[object]:
