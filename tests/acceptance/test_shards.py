@@ -123,8 +123,6 @@ def test_bad_input(desk: Desk) -> None:
     assert "--shards" in said.err
     said = desk.do("plan", "leads.csv", *RUN, "--shards", 2, "-o", "leads.csv", exits=1)
     assert "leads.csv exists, and is no manifest" in said.err
-    said = desk.do(*shard(0), env={"BITSCALE_BASE_URL": "http://127.0.0.1:9/api/v1"}, exits=2)
-    assert "Name it again if that is right" in said.err
     path.write_text(path.read_text() + "One more,more.example,z\n")
     for words in (shard(0), ("merge", "m.json", "-o", "out.csv", "--partial")):
         said = desk.do(*words, exits=1)
@@ -133,6 +131,14 @@ def test_bad_input(desk: Desk) -> None:
     said = desk.do(*shard(0), exits=1)
     assert "m.json is no manifest of enricher" in said.err
     assert desk.bought == []
+
+
+def test_a_manifest_never_sends_a_key_elsewhere(desk: Desk) -> None:
+    leads(desk)
+    planned(desk)
+    for named in ("http://127.0.0.1:9/api/v1", ""):
+        said = desk.do(*shard(0), env={"BITSCALE_BASE_URL": named}, exits=2)
+        assert "Name it again if that is right" in said.err
 
 
 def test_a_copy_of_the_input_is_as_good(desk: Desk) -> None:
