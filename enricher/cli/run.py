@@ -47,8 +47,10 @@ def command(
     """
     if manifest is not None and source is None:
         order = shard_order(manifest, shard, state_dir, given)
-    elif source is None or manifest is not None:
-        raise click.UsageError("Name an INPUT, or a job in shards with --manifest.")
+    elif source is None:
+        raise click.UsageError("Missing argument 'INPUT', or a job in shards with --manifest.")
+    elif manifest is not None:
+        raise click.UsageError("INPUT and --manifest exclude each other.")
     elif shard is not None or state_dir is not None:
         raise click.UsageError("--shard and --state-dir belong to --manifest.")
     else:
