@@ -5,6 +5,7 @@ EnricherError                 a message for a person, and its mend
 ├── CannotGoOn                exit 1: nothing was lost, a person mends it and repeats
 │   ├── InputError            the input cannot be read as a table
 │   ├── JobFileError          the job file is no TOML, or says what no job can be
+│   ├── ManifestError         there is no manifest, or it cannot be written
 │   ├── MappingError          the grid's labels and the input's columns do not fit
 │   ├── SelectionError        which rows are meant cannot be told
 │   ├── OutputError           the output may not or cannot be written
@@ -71,6 +72,10 @@ class InputError(CannotGoOn):
 
 class JobFileError(CannotGoOn):
     """The job file cannot be read, or has mistakes; names the file and the lines."""
+
+
+class ManifestError(CannotGoOn):
+    """The manifest of a job in shards cannot be read or written; names it."""
 
 
 class MappingError(CannotGoOn):

@@ -28,6 +28,7 @@ from enricher.mapping import InputMapping, KeyMaker
 from enricher.model import Cause, Inputs, Item, OutputColumn, RowStatus
 from enricher.record import LeftOut, Outcome, Record, Wanted, covers
 from enricher.selection import Choice, Selection
+from enricher.shard import Shard
 from enricher.tally import SeenRows
 
 Lookup = Callable[[Sequence[bytes]], Mapping[bytes, Record]]
@@ -72,7 +73,7 @@ class RowFlow:
     """A table with its mapping, and what is wanted of its rows.
 
     With `occurrences` rows of equal inputs are items of their own, numbered in the order in which
-    they stand.
+    they stand. With a `shard` all other rows are passed over, once it is known what is chosen.
     """
 
     table: Rows
@@ -81,6 +82,7 @@ class RowFlow:
     wanted: Wanted
     selection: Selection = field(default_factory=lambda: Selection(Choice()))
     occurrences: Occurrences | None = None
+    shard: Shard | None = None
 
     def census(self, lookup: Lookup) -> Census:
         """Read everything once: whatever cannot be read comes to light before money is spent."""
@@ -183,6 +185,8 @@ class RowFlow:
                 None if sent is None else (key(sent, next(numbers)), sent, left_out)
                 for sent, left_out in zip(inputs, choosing.of(batch, inputs), strict=True)
             ]
+            if self.shard is not None:
+                batch, rows = _within(self.shard, batch, rows)
             yield batch, rows, lookup([row[0] for row in rows if row])
 
     def _survey(self, lookup: Lookup) -> None:
@@ -203,6 +207,14 @@ class RowFlow:
         self.selection.draw(read())
         if occurrences is not None and counts:
             occurrences.finish()
+
+
+def _within(
+    shard: Shard, batch: pl.DataFrame, rows: Sequence[Keyed]
+) -> tuple[pl.DataFrame, list[Keyed]]:
+    """What of a batch belongs to the shard: to its job there are no other rows."""
+    kept = [shard.holds(row and row[0]) for row in rows]
+    return batch.filter(pl.Series(kept, dtype=pl.Boolean)), list(itertools.compress(rows, kept))
 
 
 _SKIPPED = Outcome(RowStatus.SKIPPED)

@@ -16,6 +16,7 @@ from enricher.places import Place, parse_place
 
 RATE_FORM = "a number of requests per second from 0.001 to 100000, `auto` or `unlimited`"
 IN_FLIGHT_FORM = "a whole number from 1 to 100000, or `auto`"
+LIMITER_FORM = "`local`, `host`, or an address such as redis://localhost:6379/0"
 LIMIT_FORM = "a whole number, or a share such as 5%"
 AGE_FORM = "a number with a unit: 90s, 15m, 2h or 30d"
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
@@ -66,6 +67,31 @@ def parse_in_flight(value: object) -> int | Literal["auto"]:
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= 100_000:
         raise ValueError(f"{text!r} is not {IN_FLIGHT_FORM}")
     return int(text)
+
+
+def parse_limiter(value: object) -> str:
+    """`local`, `host`, or the address of a Redis server.
+
+    Raises:
+        ValueError: not of that form, or with a secret in it.
+    """
+    text = str(value).strip()
+    if text in ("local", "host"):
+        return text
+    no_address = f"{text!r} is not {LIMITER_FORM}"
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:  # no such port
+        raise ValueError(no_address) from None
+    if not whole or re.search(r"[\s\x00-\x1f\\?#]", text):
+        raise ValueError(no_address)
+    if "@" in parts.netloc:
+        raise ValueError(
+            "the address must not hold a user name or password;"
+            " put them into REDIS_USERNAME and REDIS_PASSWORD"
+        )
+    return text
 
 
 def parse_limit(value: object) -> Limit:
@@ -177,6 +203,7 @@ Age = Annotated[
 ]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float | Literal["auto", "unlimited"], BeforeValidator(parse_rate)]
+Limiter = Annotated[str, BeforeValidator(parse_limiter, json_schema_input_type=str)]
 Offset = Annotated[int, Field(ge=0)]
 FailureLimit = Annotated[
     Limit,

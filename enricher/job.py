@@ -31,6 +31,7 @@ from enricher.forms import (
     FailureLimit,
     FilePath,
     InFlight,
+    Limiter,
     Offset,
     Prefix,
     Rate,
@@ -42,6 +43,7 @@ from enricher.forms import (
 from enricher.model import Limit, Mode
 from enricher.places import Database, Place, is_standard, marked
 from enricher.record import InDoubt
+from enricher.shard import Shard
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _OPTIONS = {
@@ -97,6 +99,7 @@ class Job(BaseModel):
     only_enriched: bool = False
     failures: AnyPlace | None = None
     rate: Rate = "auto"
+    limiter: Limiter = "host"
     mode: Mode = Mode.ASYNC
     max_in_flight: InFlight = "auto"
     run_timeout: Age = 7200.0
@@ -113,6 +116,7 @@ class Job(BaseModel):
     max_outage: Age = 900.0
     retry_lock: Age = 0.0
     status_prefix: Prefix = "enrichment"
+    shard: Shard | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -27,6 +27,8 @@ class EventName(enum.StrEnum):
     RATE_LIMITED = "rate_limited"
     """The server refused a request for the rate (429)."""
     RATE_CHANGED = "rate_changed"
+    RATE_SHARED = "rate_shared"
+    """Another process sends with the same key, and both keep one limit."""
     BREAKER_OPENED = "breaker_opened"
     """The server has trouble: only probes are sent."""
     BREAKER_CLOSED = "breaker_closed"

@@ -1,6 +1,6 @@
 """What holds for every test: nothing is timed, and no API key stands in what it said or left."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,14 @@ FORMS = [form for secret in SECRETS for form in disguises(secret)]
 
 LARGEST = 1 << 26
 """Bytes of a file that is looked into; some tests make files of a terabyte that hold nothing."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Jobs that run in a test, or are started by one, leave the limits of the user alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "enricher"
 FLOORS: Sequence[set[str]] = (
     {
         *("errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"),
-        *("notice", "forms", "places", "extras", "objects", "databases"),
+        *("notice", "forms", "places", "extras", "objects", "databases", "budget", "shard"),
     },
     {
         *(
@@ -40,6 +40,7 @@ FLOORS: Sequence[set[str]] = (
             "web",
         ),
         *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection", "jobfile"),
+        *("limiter", "manifest"),
     },
     {"engine", "feed", "preflight"},
     {"api", "installed"},
@@ -126,8 +127,9 @@ LIBRARIES = {
     "pyarrow": ("databases",),
     "pydantic": ("forms", "job", "jobfile", "mcp"),
     "python_calamine": ("source.workbook",),
+    "redis": ("limiter.shared_server",),
     "rich": ("cli",),
-    "sqlite3": ("checkpoint", "databases"),
+    "sqlite3": ("checkpoint", "databases", "limiter.host"),
     "sqlite_utils": ("checkpoint",),
     "starlette": ("simulator", "web"),
     "tenacity": ("pace",),
@@ -144,7 +146,11 @@ WORLD = {"http", "io", "os", "pathlib", "shutil", "socket", "subprocess", "tempf
 DOING = WORLD | {"asyncio", "threading"}
 PURE = {
     **dict.fromkeys(
-        ("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"), DOING
+        (
+            *("errors", "model", "record", "verdicts", "cell", "column", "harmless", "notice"),
+            *("budget", "shard"),
+        ),
+        DOING,
     ),
     **dict.fromkeys(
         ("mapping", "forecast", "schedule", "reactions", "tally", "stops", "selection"), DOING
@@ -190,6 +196,7 @@ LIGHT_HELP = (
     "rich",
     "keyring",
     "mcp",
+    "redis",
 )
 
 # --- reading ---------------------------------------------------------------------------------

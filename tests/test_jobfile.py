@@ -81,9 +81,11 @@ def test_every_section_is_read_and_paths_are_relative_to_the_file(folder: Path) 
 def test_every_option_of_a_job_has_its_key() -> None:
     fields = {key.field for key in keys().values() if key.model is Job}
     by_other_names = {"maps", "templates", "target"}
-    assert fields == set(Job.model_fields) - by_other_names - {"read_from", "own_keys"} | set(
-        TARGETS
-    )
+    assert fields == set(Job.model_fields) - by_other_names - {
+        "read_from",
+        "own_keys",
+        "shard",
+    } | set(TARGETS)
 
 
 def test_all_mistakes_are_listed_with_their_places(folder: Path) -> None:

@@ -74,7 +74,7 @@ def test_names_stay_what_they_are_when_all_is_imported(world):
 
 
 def test_options_are_those_of_a_job():
-    by_name = {"input", "target", "maps", "templates", "own_keys"}
+    by_name = {"input", "target", "maps", "templates", "own_keys", "shard"}
     mine = set(Fields.model_fields) - by_name | {"grid", "endpoint", "workflow", "inputs"}
     assert set(Options.__annotations__) | set(Changes.__annotations__) == mine
 

@@ -21,6 +21,7 @@ from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.rows import Page, RowTold, rows_told, stored_job
 from enricher.api.running import run_job
+from enricher.api.sharded import ShardsStatus, merge, shard_job, shards_status, write_manifest
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
@@ -55,6 +56,7 @@ __all__ = [
     "Plan",
     "RowStatus",
     "RowTold",
+    "ShardsStatus",
     "Status",
     "Stop",
     "StopCode",
@@ -80,6 +82,7 @@ __all__ = [
     "job_of",
     "job_schema",
     "live_lines",
+    "merge",
     "order_by_file",
     "order_of",
     "parse_age",
@@ -94,6 +97,8 @@ __all__ = [
     "run",
     "second_charge_lines",
     "serve",
+    "shard_job",
+    "shards_status",
     "status",
     "statuses",
     "stored_job",
@@ -101,6 +106,7 @@ __all__ = [
     "table_copied",
     "telling_of",
     "write_job_file",
+    "write_manifest",
     "write_metrics",
 ]
 

@@ -123,7 +123,7 @@ class Account:
             provider=job.provider,
             target=job.target,
             input=str(job.input),
-            output=str(job.output),
+            output=None if job.shard else str(job.output),
             checkpoint=str(job.checkpoint),
             started_at=utc(self._started.wall),
             updated_at=utc(now.wall),

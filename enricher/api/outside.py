@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from enricher.budget import Budget
 from enricher.providers.transport import NetworkBackend
 
 
@@ -16,6 +17,14 @@ class Moment:
     steady: float
 
 
+OpenBudget = Callable[[str, str, Mapping[str, str]], Budget | None]
+"""Limiter, name and environment to a budget."""
+
+
+def alone(*_: object) -> None:
+    """No budget: the process keeps its limit alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The real world, unless told otherwise.
@@ -23,10 +32,12 @@ class Outside:
     Attributes:
         clock: the wall clock, in seconds since 1970.
         network: what stands below HTTP; `None` for sockets.
+        budget: opens a limit that is shared (see `limits.open_budget`); `None` for the real ones.
     """
 
     clock: Callable[[], float] = time.time
     network: NetworkBackend | None = None
+    budget: OpenBudget | None = None
 
     def now(self) -> Moment:
         """This moment; the event loop must be running."""

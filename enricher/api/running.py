@@ -99,7 +99,7 @@ async def run_job(
         if known:
             held.enter_context(hold(job.checkpoint))
         _check_replaceable(job, known)
-        async with prepared(job, table, environ, hooks.warn, outside.network) as ready:
+        async with prepared(job, table, environ, hooks.warn, outside) as ready:
             feeder = held.enter_context(Feeder())
             census = None
             if not known:

@@ -8,7 +8,7 @@ from typing import Any
 
 from enricher import pace
 from enricher.api.planning import Plan, plan_job
-from enricher.api.workspaces import Access
+from enricher.api.workspaces import Access, connected
 from enricher.errors import CannotGoOn, ProviderRefused, UsageError
 from enricher.job import Job
 from enricher.model import RequestCounts, Warn
@@ -77,7 +77,10 @@ class Session:
 
 @asynccontextmanager
 async def session(access: Access) -> AsyncIterator[Session]:
-    """Open a session in the event loop that runs; it asks nothing by itself."""
-    async with Transport(access.base_url, connections=_CONNECTIONS) as transport:
-        gate = pace.Gate(pace.DEFAULT_RATE, follow=True, warn=access.warn)
+    """Open a session in the event loop that runs; it asks nothing by itself.
+
+    Raises:
+        KeyProblem: there is no usable key.
+    """
+    async with connected(access, access.key(), _CONNECTIONS) as (transport, gate):
         yield Session(access, transport, gate)

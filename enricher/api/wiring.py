@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from enricher import pace, sink
 from enricher.api.inputs import check_not_input, open_source
+from enricher.api.limits import gate_of
+from enricher.api.outside import REAL, Outside
 from enricher.api.writing import check_layouts, places_of
 from enricher.checkpoint import JobRecord, Pass, Reader
 from enricher.distinct import Occurrences
@@ -28,7 +30,7 @@ from enricher.preflight import asker
 from enricher.providers import registry
 from enricher.providers.base import BatchProvider, Briefing, Provider
 from enricher.providers.keys import ApiKey
-from enricher.providers.transport import NetworkBackend, Transport
+from enricher.providers.transport import Transport
 from enricher.record import InDoubt, Record, Wanted
 from enricher.schedule import MOST_IN_FLIGHT
 from enricher.selection import Choice, Selection, Where
@@ -115,7 +117,7 @@ async def briefed(
     job: Job,
     environ: Mapping[str, str],
     warn: Warn,
-    network: NetworkBackend | None = None,
+    outside: Outside = REAL,
     gate: pace.Gate | None = None,
 ) -> AsyncIterator[Briefed]:
     """Ask everything that is free; close the connections at the end.
@@ -130,9 +132,14 @@ async def briefed(
     key = ApiKey(job.api_key_env or vendor.key_variable, job.api_key_file, environ)
     task = registry.Task(job.target, job.source_id, job.output_columns, environ, job.own_keys)
     counts = RequestCounts()
-    gate = gate or _gate(job, warn)
     connections = max(MOST_IN_FLIGHT, most_in_flight(job))
-    async with Transport(job.base_url, connections=connections, network=network) as transport:
+    async with AsyncExitStack() as held:
+        if gate is None:
+            gate = shared = gate_of(job, key, environ, warn, outside)
+            held.push_async_callback(shared.aclose)
+        transport = await held.enter_async_context(
+            Transport(job.base_url, connections=connections, network=outside.network)
+        )
         provider = vendor.open(transport, key, task)
         ask = asker(gate, job.max_outage, counts, warn, job.base_url)
         yield Briefed(await provider.brief(ask), provider, gate, counts)
@@ -144,7 +151,7 @@ async def prepared(
     table: Table,
     environ: Mapping[str, str],
     warn: Warn,
-    network: NetworkBackend | None = None,
+    outside: Outside = REAL,
     gate: pace.Gate | None = None,
 ) -> AsyncIterator[Prepared]:
     """Ask everything that is free, and map the columns; close the connections at the end.
@@ -152,7 +159,7 @@ async def prepared(
     Raises:
         KeyProblem, ProviderRefused, ServerGone, MappingError: see `errors`.
     """
-    async with briefed(job, environ, warn, network, gate) as told:
+    async with briefed(job, environ, warn, outside, gate) as told:
         briefing, provider, gate, counts = told.briefing, told.provider, told.gate, told.counts
         _check_credits(job, briefing)
         mapping = resolve(
@@ -162,16 +169,6 @@ async def prepared(
         check_layouts(job, table, briefing.outputs)
         with flow_of(job, table, mapping, context, briefing.asked, briefing.revision) as flow:
             yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
-
-
-def _gate(job: Job, warn: Warn) -> pace.Gate:
-    match job.rate:
-        case "auto":
-            return pace.Gate(pace.DEFAULT_RATE, follow=True, warn=warn)
-        case "unlimited":
-            return pace.Gate(math.inf, warn=warn)
-        case rate:
-            return pace.Gate(rate, warn=warn)
 
 
 def wanted_by(job: Job, flow: RowFlow, this_pass: Pass) -> Wanted:
@@ -246,10 +243,10 @@ def flow_of(
     wanted = Wanted(None if asked is None else frozenset(asked), revision=revision)
     chosen = _selection(job, table, mapping)
     if not job.no_dedupe:
-        yield RowFlow(table, mapping, keys, wanted, chosen)
+        yield RowFlow(table, mapping, keys, wanted, chosen, shard=job.shard)
         return
     with Occurrences() as occurrences:
-        yield RowFlow(table, mapping, keys, wanted, chosen, occurrences)
+        yield RowFlow(table, mapping, keys, wanted, chosen, occurrences, job.shard)
 
 
 def _selection(job: Job, table: Table, mapping: InputMapping) -> Selection:

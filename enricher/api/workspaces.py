@@ -9,17 +9,20 @@ Each verb gives the API's own object, with the key blackened in it. All raise:
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from enricher import pace
+from enricher.api.limits import HOST, shared
+from enricher.api.outside import REAL
 from enricher.errors import UsageError
 from enricher.forms import parse_path, parse_url
+from enricher.limiter import budget_name
 from enricher.model import RequestCounts, Warn
 from enricher.preflight import asker
-from enricher.providers import bitscale
+from enricher.providers import bitscale, registry
 from enricher.providers.bitscale_workspace import MOST_GRIDS, Workspace
 from enricher.providers.keys import ApiKey
 from enricher.providers.transport import Transport
@@ -120,8 +123,21 @@ def asking(
 
 
 @asynccontextmanager
+async def connected(
+    access: Access, key: ApiKey, connections: int = 1
+) -> AsyncIterator[tuple[Transport, pace.Gate]]:
+    """A way to the server, and the rate limit that is shared with the jobs of this host."""
+    name = budget_name(registry.DEFAULT, access.base_url, key.value)
+    sharing = shared(HOST, name, access.environ, access.patience, access.warn, REAL)
+    gate = pace.Gate(pace.DEFAULT_RATE, follow=True, warn=access.warn, sharing=sharing)
+    async with AsyncExitStack() as held:
+        held.push_async_callback(gate.aclose)
+        transport = Transport(access.base_url, connections=connections)
+        yield await held.enter_async_context(transport), gate
+
+
+@asynccontextmanager
 async def _reached(access: Access, key: ApiKey) -> AsyncIterator[Workspace]:
-    gate = pace.Gate(pace.DEFAULT_RATE, follow=True, warn=access.warn)
-    async with Transport(access.base_url, connections=1) as transport:
+    async with connected(access, key) as (transport, gate):
         ask = asker(gate, access.patience, RequestCounts(), access.warn, access.base_url)
         yield Workspace(transport, key, ask)

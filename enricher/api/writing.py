@@ -38,6 +38,8 @@ class RowsWritten:
 
 def places_of(job: Job) -> tuple[Place, ...]:
     """What the job may write besides its checkpoint; standard output does not count."""
+    if job.shard:  # what it has found is written by the merge
+        return ()
     named = [job.output, job.failures] if job.failures else [job.output]
     places = [place for final in named for place in (final, partial_of(final))]
     return tuple(place for place in places if place is not None and not is_standard(place))
@@ -45,6 +47,8 @@ def places_of(job: Job) -> tuple[Place, ...]:
 
 def places_at(job: Job, is_finished: bool) -> tuple[Place | None, Place | None]:
     """Where the output and the failures go at the end of an invocation; `None` for nowhere."""
+    if job.shard:
+        return None, None
     if is_finished:
         return job.output, job.failures
     return job.partial, partial_of(job.failures) if job.failures else None

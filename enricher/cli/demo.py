@@ -43,7 +43,13 @@ def command(folder: Path) -> int:
         say(f"Enriching {leads} with its grid {GRIDS[0].name!r} …")
         environ = {"BITSCALE_API_KEY": simulator.api_key}
         job = api.job_of(
-            {"input": leads, "grid": GRIDS[0].id, "base_url": simulator.base_url, "rate": 5},
+            {
+                "input": leads,
+                "grid": GRIDS[0].id,
+                "base_url": simulator.base_url,
+                "rate": 5,
+                "limiter": "local",
+            },
             environ,
         )
         summary = attended(lambda hooks: api.run(job, environ=environ, hooks=hooks))

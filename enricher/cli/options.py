@@ -90,6 +90,13 @@ RATE = option(
     help="Requests per second, all endpoints together; above 1 rounded down. Default: auto, which"
     " starts at 5 and follows the server's headers.",
 )
+LIMITER = option(
+    "--limiter",
+    metavar="local|host|URL",
+    group=PACE,
+    help="Who keeps the limit together: host, all jobs of yours on this machine with the same key;"
+    " local, this job alone; redis://HOST/0, all who name that server. Default: host.",
+)
 MODE = option(
     "--mode",
     type=click.Choice(["async", "sync", "auto"]),
@@ -306,6 +313,7 @@ JOB_OPTIONS = together(
         ),
         MODE,
         RATE,
+        LIMITER,
         MAX_IN_FLIGHT,
         RUN_TIMEOUT,
         *EACH_TIME,

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from enricher.cli.groups import GroupedCommand
 from enricher.cli.options import JOB_OPTIONS
 from enricher.cli.ordering import order_of
+from enricher.cli.sharding import SHARDS
 from enricher.cli.telling import check_summary_file, tell, tell_programs, warn
 from enricher.harmless import printable
 
@@ -24,23 +26,35 @@ LONGEST_SAMPLE = 60
 )
 @click.argument("source", metavar="INPUT")
 @JOB_OPTIONS
-def command(source: str, **given: Any) -> int:
+@SHARDS
+def command(source: str, shards: int | None, **given: Any) -> int:
     """Say what `run` with the same options would do; never submits anything.
 
     \b
     enricher plan leads.csv --grid ID
     enricher plan leads.csv --grid ID -m company_name="Company Name" --json
     enricher plan leads.job.toml
+    enricher plan leads.csv --grid ID --shards 16 -o manifest.json
     """
+    manifest = given.get("output")
+    if shards and manifest is None:
+        raise click.UsageError("--shards needs a place for the manifest: -o manifest.json.")
+    if shards and manifest is not None:
+        manifest = Path(manifest)
+        given["output"] = str(manifest.with_suffix(".merged.csv"))
     order = order_of(source, given)
     from enricher import api
 
     telling = order.telling
     check_summary_file(telling.summary_file)
     plan = api.plan(order.job, warn=warn)
+    if shards and manifest is not None:
+        api.write_manifest(manifest.absolute(), order.job, shards, overwrite=order.job.overwrite)
     tell_programs(plan.to_json(), telling.as_json, telling.summary_file)
     if not telling.as_json:
         tell("\n".join(plan_lines(plan)))
+        if shards:
+            tell(f"Manifest:  {manifest}, {shards} shards, numbered 0 to {shards - 1}")
     return 0
 
 

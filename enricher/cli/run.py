@@ -1,5 +1,6 @@
 """`enricher run`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from enricher.cli.groups import GroupedCommand
 from enricher.cli.options import JOB_OPTIONS
 from enricher.cli.ordering import order_of
+from enricher.cli.sharding import MANIFEST, SHARD, STATE_DIR, shard_order
 from enricher.cli.work import work
 
 
@@ -15,9 +17,18 @@ from enricher.cli.work import work
     cls=GroupedCommand,
     short_help="Enrich a file; the same command again goes on where it stopped.",
 )
-@click.argument("source", metavar="INPUT")
+@click.argument("source", metavar="INPUT", required=False)
 @JOB_OPTIONS
-def command(source: str, **given: Any) -> int:
+@MANIFEST
+@SHARD
+@STATE_DIR
+def command(
+    source: str | None,
+    manifest: Path | None,
+    shard: int | None,
+    state_dir: Path | None,
+    **given: Any,
+) -> int:
     """Enrich INPUT; the same command again goes on where it stopped.
 
     INPUT is a file (.csv, .tsv, .ndjson or .jsonl, these also with .gz or .zst, .parquet or
@@ -31,9 +42,19 @@ def command(source: str, **given: Any) -> int:
     enricher run "leads/*.csv" --grid ID -o out.csv
     enricher run leads.csv --grid ID --set website="https://{Domain}" --rate 20
     enricher run leads.job.toml
+    enricher run --manifest manifest.json --shard 0
     enricher run leads.job.toml --input today.csv --max-runs 100 --yes --json
     """
-    order = order_of(source, given)
+    if manifest is not None and source is None:
+        order = shard_order(manifest, shard, state_dir, given)
+    elif source is None:
+        raise click.UsageError("Missing argument 'INPUT', or a job in shards with --manifest.")
+    elif manifest is not None:
+        raise click.UsageError("INPUT and --manifest exclude each other.")
+    elif shard is not None or state_dir is not None:
+        raise click.UsageError("--shard and --state-dir belong to --manifest.")
+    else:
+        order = order_of(source, given)
     from enricher import api
 
     api.check_standard_output(order.job, as_json=order.telling.as_json)

@@ -8,6 +8,7 @@ import click
 
 from enricher.cli.groups import PATH, WHAT, GroupedCommand, option
 from enricher.cli.options import JOB_ID
+from enricher.cli.sharding import MANIFEST, STATE_DIR, shard_lines
 from enricher.cli.telling import one_line, tell
 from enricher.cli.telling_options import JSON
 
@@ -21,7 +22,9 @@ LOOK_EVERY = 1.0
 @click.command(
     "status", cls=GroupedCommand, short_help="Say where a job stands; safe while it runs."
 )
-@click.argument("checkpoint", type=PATH)
+@click.argument("checkpoint", type=PATH, required=False)
+@MANIFEST
+@STATE_DIR
 @JOB_ID
 @option("--jobs", "all_jobs", is_flag=True, group=WHAT, help="List every job of the checkpoint.")
 @option(
@@ -29,7 +32,13 @@ LOOK_EVERY = 1.0
 )
 @JSON
 def command(
-    checkpoint: Path, job_id: str | None, all_jobs: bool, watch: bool, as_json: bool | None
+    checkpoint: Path | None,
+    manifest: Path | None,
+    state_dir: Path | None,
+    job_id: str | None,
+    all_jobs: bool,
+    watch: bool,
+    as_json: bool | None,
 ) -> int:
     """Say where the job of CHECKPOINT stands, and list what is in doubt; safe while it runs.
 
@@ -38,11 +47,18 @@ def command(
     enricher status out.csv.checkpoint.db --json
     enricher status out.csv.checkpoint.db --watch
     enricher status nightly.checkpoint.db --jobs
+    enricher status --manifest manifest.json
     """
     if all_jobs and (job_id or watch):
         raise click.UsageError(f"--jobs and {'--watch' if watch else '--job'} exclude each other.")
     from enricher import api
 
+    if manifest is not None and checkpoint is None:
+        shards = api.shards_status(manifest.absolute(), state_dir=state_dir)
+        tell(one_line(shards.to_json()) if as_json else "\n".join(shard_lines(shards)))
+        return 0
+    if checkpoint is None or manifest is not None:
+        raise click.UsageError("Name a CHECKPOINT, or a job in shards with --manifest.")
     if all_jobs:
         summaries = api.statuses(checkpoint)
         told = [summary.to_json() for summary in summaries]

@@ -20,6 +20,7 @@ COMMANDS = {
     "resume": "enricher.cli.resume",
     "status": "enricher.cli.status",
     "export": "enricher.cli.export",
+    "merge": "enricher.cli.merge",
     "report": "enricher.cli.report",
     "serve": "enricher.cli.serve",
     "workspace": "enricher.cli.workspace",

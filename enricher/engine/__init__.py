@@ -159,7 +159,9 @@ class Engine:
                 return
             self._prepare()
             if self._is_due():
-                self._send(await self._tools.gate.acquire())
+                if (permit := await self._server.permission()) is None:
+                    return
+                self._send(permit)
             else:
                 await self._wait()
 

@@ -188,7 +188,9 @@ class BatchEngine:
                 return
             self._form()
             if self._is_due():
-                self._send(await self._tools.gate.acquire())
+                if (permit := await self._server.permission()) is None:
+                    return
+                self._send(permit)
             else:
                 await self._tasks.wait(self._next_due())
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from enricher.errors import ServerGone
 from enricher.model import Journal, Mode, RequestCounts, Spent, Stop, StopCode, Warn
 from enricher.notice import EventName, Notice, event_of
 from enricher.pace import Breaker, Permit, Permits
@@ -56,6 +57,14 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._warned: set[str] = set()
         self._probing = False
+
+    async def permission(self) -> Permit | None:
+        """Wait until one request may leave; `None` if the job stops, since nobody can allow it."""
+        try:
+            return await self._tools.gate.acquire()
+        except ServerGone as gone:
+            self._stop(Stop(StopCode.SERVER_GONE, gone.message))
+            return None
 
     def learn(self, kind: str, reply: Reply, sent_at: float) -> None:
         """An answer came to a request of this kind ("submit" or "look")."""

@@ -22,7 +22,7 @@ _OF_THE_PROVIDER = (
     *("provider", *TARGETS, "base_url", "source_id", "output_columns"),
     *("api_key_env", "api_key_file"),
 )
-_NO_KEYS = ("read_from", "own_keys")
+_NO_KEYS = ("read_from", "own_keys", "shard")
 """Of the command line, and what a provider makes of keys that are its own."""
 
 _OF_THE_INPUTS = ("maps", "templates")

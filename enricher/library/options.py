@@ -56,6 +56,7 @@ class Changes(TypedDict, total=False):
     stop_after: float | str | None
     max_outage: float | str | None
     retry_lock: float | str | None
+    limiter: str | None
 
 
 class Options(Changes, total=False):

@@ -89,8 +89,10 @@ def _wait(summary: Summary) -> str:
 
 
 def _output_line(summary: Summary) -> str:
-    if summary.outcome is not JobOutcome.STOPPED or not summary.output:
-        return f"  output      {printable(summary.output or '')}"
+    if not summary.output:
+        return "  output      none of its own: `enricher merge` writes that of all shards"
+    if summary.outcome is not JobOutcome.STOPPED:
+        return f"  output      {printable(summary.output)}"
     place = parse_place(summary.output)
     partial = marked(place, "partial")
     if partial is None:

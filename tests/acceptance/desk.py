@@ -90,10 +90,12 @@ class Life:
 
 @dataclass
 class Desk:
-    """A folder with a workspace: `world` is the simulator and its counts."""
+    """A folder with a workspace: `world` is the simulator and its counts, `state` the directory for
+    what is the user's and no job's."""
 
     folder: Path
     world: RunningSimulator
+    state: Path
     secrets: list[str] = field(default_factory=lambda: [KEY])
     key_files: list[Path] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
@@ -109,6 +111,7 @@ class Desk:
             "PYTHONPATH": str(ROOT),
             "BITSCALE_BASE_URL": self.world.base_url,
             "BITSCALE_API_KEY": self.world.api_key,
+            "XDG_STATE_HOME": str(self.state),
         }
 
     def start(
@@ -204,7 +207,7 @@ class Desk:
             assert "\x1b" not in said.out + said.err, f"escape sequences:\n{said.out}\n{said.err}"
             assert "Traceback" not in said.err, said.err
             assert "enricher broke" not in said.err, said.err
-        for path in self.folder.rglob("*"):
+        for path in (*self.folder.rglob("*"), *self.state.rglob("*")):
             if path.is_file() and path not in self.key_files:
                 assert_clean(str(path), content_of(path), forms)
 
@@ -215,7 +218,7 @@ def desk_in(folder: Path, **settings: Any) -> Iterator[Desk]:
     place = folder / "Büro d'été"
     place.mkdir()
     with running_simulator(world_settings(**settings)) as world:
-        desk = Desk(place, world)
+        desk = Desk(place, world, folder / "state")
         yield desk
         desk.clear()
 

@@ -56,7 +56,7 @@ def demo(desk: Desk) -> tuple[Said, float]:
 # --- usage and help ------------------------------------------------------------------------------
 
 COMMANDS = (
-    *("run", "plan", "init", "resume", "status", "export", "report", "serve"),
+    *("run", "plan", "init", "resume", "status", "export", "merge", "report", "serve"),
     *("workspace", "grids", "grid", "contract", "providers", "key", "rotate-key"),
     *("schema", "mcp", "simulate", "demo"),
 )

@@ -26,7 +26,7 @@ def edge_desk(
     account = Settings(rate=None, duration=parse_duration(duration), **known)
     world = World(apis=(Api.EIGHTBITEDGE,), eightbitedge=account, faults=parse_faults(faults))
     with running_simulator(world) as simulator:
-        desk = Desk(folder, simulator)
+        desk = Desk(folder, simulator, folder.parent / "state")
         desk.write("leads.csv", LEADS)
         yield desk
         desk.clear()

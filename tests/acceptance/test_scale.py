@@ -34,7 +34,7 @@ def scale_desk(
     account = Settings(rate=None, duration=parse_duration(duration), **{"api_key": KEY, **settings})
     world = World(apis=(Api.SCALE,), scale=account, faults=parse_faults(faults))
     with running_simulator(world) as simulator:
-        desk = Desk(folder, simulator)
+        desk = Desk(folder, simulator, folder.parent / "state")
         yield desk
         desk.clear()
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from enricher.api import Hooks, Stop, StopCode, Summary, job_of
-from enricher.api.outside import Outside
+from enricher.api.outside import Outside, alone
 from enricher.api.running import run_job
 from enricher.simulator import Settings, Workspace, parse_duration
 from tests.acceptance.desk import COMPANIES, Desk, cells, until
@@ -69,7 +69,9 @@ class Lives:
 
         job = job_of({**self.options, **more}, {})
         hooks = Hooks(ready=partial(self._stop_in_time, first + stop_at) if stop_at else _go_on)
-        work = run_job(job, {"BITSCALE_API_KEY": KEY}, hooks, job.id, Outside(clock, self.network))
+        work = run_job(
+            job, {"BITSCALE_API_KEY": KEY}, hooks, job.id, Outside(clock, self.network, alone)
+        )
         began = self.loop.time()
         summary = self.loop.run_until_complete(work)
         self._ahead += jump

@@ -17,7 +17,8 @@ from enricher.engine import exchange
 from enricher.feed import RowFlow
 from enricher.mapping import KeyMaker
 from enricher.model import Doubted, Event, Failed, GotId, Intended, State, Withdrew
-from enricher.providers import bitscale, bitscale_line
+from enricher.pace import gate
+from enricher.providers import bitscale, keyed
 from enricher.providers.transport import Transport
 from enricher.reactions import Again, Reaction
 from enricher.schedule import Schedule
@@ -138,7 +139,7 @@ def burst() -> AbstractContextManager[object]:
     def wrong(self: Any) -> float:
         return float(self._paused_until)
 
-    return both(swapped(pace.Gate, "_allowed_at", wrong), swapped(pace, "_BATCH_ABOVE", 1.0))
+    return both(swapped(pace.Gate, "_allowed_at", wrong), swapped(gate, "_BATCH_ABOVE", 1.0))
 
 
 def restart_at_once() -> AbstractContextManager[object]:
@@ -221,7 +222,7 @@ def redirect_followed() -> AbstractContextManager[object]:
 
 
 def key_not_blackened() -> AbstractContextManager[object]:
-    return swapped(bitscale_line, "blackened", lambda value, _: value)
+    return swapped(keyed, "blackened", lambda value, _: value)
 
 
 def unknown_status_fails() -> AbstractContextManager[object]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher.api import Hooks, Stop, StopCode, Summary, job_of
-from enricher.api.outside import Outside
+from enricher.api.outside import Outside, alone
 from enricher.api.running import run_job
 from enricher.errors import EnricherError
 from enricher.source import batches
@@ -146,7 +146,7 @@ class Story:
 
         hooks = Hooks(warn=life.warnings.append, ready=ready)
         environ = {"BITSCALE_API_KEY": self.server.key}
-        outside = Outside(lambda: _EPOCH + self.loop.time(), wire)
+        outside = Outside(lambda: _EPOCH + self.loop.time(), wire, alone)
         try:
             summary = await run_job(self.job, environ, hooks, self.job.id, outside)
         except EnricherError as error:

@@ -1,27 +1,21 @@
 """Never more than N requests in any second, and as near to N as that allows.
 
-`Gate` gives the permissions, `Breaker` tells when a server is better left alone, `Backoff` how long
-to wait after the n-th fault. The clock is always the event loop's monotonic one, in seconds.
+The clock is always the event loop's monotonic one, in seconds.
 """
 
 import asyncio
 import math
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aiolimiter import AsyncLimiter
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_result,
-    wait_exponential_jitter,
-)
 
-from enricher.model import OnSent, Warn
+from enricher.budget import BudgetBroken
+from enricher.model import Warn
 from enricher.notice import EventName, Notice
-from enricher.verdicts import Faults, RateSignal, Refused, Reply
+from enricher.pace.sharing import Pace, Sharing
+from enricher.verdicts import RateSignal
 
 DEFAULT_RATE = 5.0
 """Requests a second and workspace over all endpoints (BitScale API, section 3)."""
@@ -76,12 +70,13 @@ class Permit(Protocol):
 
 
 class Gate:
-    """The rate limit of one process.
+    """The rate limit of one process, and its part in one that is shared.
 
     Send k+n comes no sooner than a second + margin after send k, with n = floor(N): then no window
     of one second, however it lies, holds more than N. Below one request a second it is one send in
     1/N seconds. Between those bounds sends are spaced evenly. The second before the start counts as
-    spent, so that a restart cannot break the limit.
+    spent, so that a restart cannot break the limit; a shared budget knows that second, and then
+    nothing waits for it.
 
     Args:
         rate: requests a second; `math.inf` for none.
@@ -89,10 +84,20 @@ class Gate:
             word can only lower the rate: sending more than it allows would be refused anyway.
         warn: told when the server's limit is lower than `rate`, once for each limit, and once of
             headers that make no sense.
+        sharing: a limit that is kept together with other processes, on top of this one's own.
     """
 
-    def __init__(self, rate: float, *, follow: bool = False, warn: Warn = lambda _: None) -> None:
+    def __init__(
+        self,
+        rate: float,
+        *,
+        follow: bool = False,
+        warn: Warn = lambda _: None,
+        sharing: Sharing | None = None,
+    ) -> None:
         self._asked = rate
+        self._sharing = sharing
+        self._is_vague = follow
         self._follow = follow
         self._warn = warn
         self._loop = asyncio.get_running_loop()
@@ -107,8 +112,12 @@ class Gate:
         self._unsent: set[GatePermit] = set()
         self._changed = asyncio.Event()
         self._set_rate(rate)
-        if math.isfinite(rate):
-            self.pause(self._loop.time() + self._span + self._margin)
+        if math.isfinite(rate) and sharing is None:
+            self._count_as_spent()
+
+    def _count_as_spent(self) -> None:
+        """Whatever was sent in the second before now: nobody here knows it."""
+        self.pause(self._loop.time() + self._span + self._margin)
 
     @property
     def rate(self) -> float:
@@ -119,7 +128,8 @@ class Gate:
         """When the next permission can be given at the earliest, as far as is known now."""
         evenly = self._given_at + 1 / self._rate if self._rate <= _BATCH_ABOVE else 0.0
         allowed = self._allowed_at()
-        return max(evenly, 0.0 if math.isinf(allowed) else allowed)
+        promised = 0.0 if self._sharing is None else self._sharing.promised
+        return max(evenly, promised, 0.0 if math.isinf(allowed) else allowed)
 
     async def acquire(self) -> "GatePermit":
         """Return at the moment when one request may leave; begin it before any `await`.
@@ -129,12 +139,15 @@ class Gate:
         """
         async with self._turn:
             await self._until_allowed()
+            place = None
             while self._spacing is not None:
                 await self._spacing.acquire()
+                place = await self._shared_place()
                 if self._allowed_at() <= self._loop.time():
                     break
+                self._give_back(place)
                 await self._until_allowed()  # a pause came in between: take a new place after it
-            permit = GatePermit(self)
+            permit = GatePermit(self, place)
             self._unsent.add(permit)
             self._given_at = self._loop.time()
             return permit
@@ -152,9 +165,36 @@ class Gate:
         if permit not in self._unsent:
             return
         self._unsent.discard(permit)
-        if sent:
+        if not sent:
+            self._give_back(permit.place)
+        else:
             self._log(self._loop.time())
+            if self._sharing is not None and permit.place is not None:
+                self._sharing.sent(permit.place)
         self._wake()
+
+    async def aclose(self) -> None:
+        """Nothing more will be sent: others need not wait for this process."""
+        if self._sharing is not None:
+            await self._sharing.aclose()
+
+    async def _shared_place(self) -> int | None:
+        """A place in the shared limit, if there is one; it may take long."""
+        if self._sharing is None:
+            return None
+        batch = math.ceil(self._rate / _BATCH_ABOVE)
+        pace = Pace(self._rate, self._narrowed(), vague=self._is_vague, batch=batch)
+        try:
+            return await self._sharing.place(pace)
+        except BudgetBroken as broken:
+            self._sharing = None
+            self._warn(f"{broken}; this process keeps a limit of its own")
+            self._count_as_spent()
+            return None
+
+    def _give_back(self, place: int | None) -> None:
+        if self._sharing is not None and place is not None:
+            self._sharing.give_back(place)
 
     def _wake(self) -> None:
         """Let everyone who waits look again how long that is."""
@@ -175,6 +215,8 @@ class Gate:
             wait = signal.retry_after
             wait = LONGEST_PAUSE_WITHOUT_WORD if wait is None else wait
             self.pause(now + wait)
+            if self._sharing is not None:
+                self._sharing.pause(now + wait)
             if signal.limited:
                 self._tell_limited(now, wait)
 
@@ -191,6 +233,7 @@ class Gate:
     def _hear_limit(self, limit: float) -> None:
         if limit >= NO_LIMIT:
             return
+        self._is_vague = False
         rate = limit if self._follow else min(limit, self._asked)
         if rate == self._rate:
             return
@@ -240,6 +283,8 @@ class Gate:
         """One step an episode, none if others used up the second: our pace was not the cause."""
         left_at = next((at for at in self._sends if at >= sent_at), sent_at)
         ours = sum(1 for at in self._sends if left_at - 1.0 < at <= left_at)
+        if self._sharing is not None:
+            ours = max(ours, self._sharing.used)
         if sent_at < self._widened_at or ours < self._in_a_window:
             return
         self._widened_at = now
@@ -249,8 +294,9 @@ class Gate:
 class GatePermit:
     """A place in the rate of a `Gate`."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, place: int | None) -> None:
         self._gate = gate
+        self.place = place
         self.was_sent = False
 
     def sent(self) -> None:
@@ -259,127 +305,3 @@ class GatePermit:
 
     def close(self) -> None:
         self._gate.settle(self, sent=False)
-
-
-class Backoff:
-    """Seconds to wait after the n-th fault in a row: exponential, jittered, capped."""
-
-    def __init__(self, longest: float = 60.0) -> None:
-        self._wait = wait_exponential_jitter(max=longest)
-
-    def after(self, faults: int) -> float:
-        state = RetryCallState(AsyncRetrying(), None, (), {})
-        state.attempt_number = max(1, faults)
-        return self._wait(state)
-
-
-FAULTS_THAT_OPEN = 5
-
-
-class Breaker:
-    """Keeps an outage from turning a file into doubt.
-
-    Faults in a row open it: then only probes are sent. A probe that is answered half-closes it: one
-    submission may go, and its answer decides. Submissions and looks are counted apart, since a
-    server may take looks and break on every submission.
-
-    Args:
-        patience: seconds from the first of the faults that opened it until the server counts as
-            gone, if it is open then.
-    """
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._backoff = Backoff(longest=30.0)
-        self._faults = {"submit": 0, "look": 0}
-        self._first_fault_at: dict[str, float] = {}
-        self._since = math.inf
-        self._openings = 0
-        self._probe_at: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._probe_at is not None
-
-    @property
-    def is_trying(self) -> bool:
-        """Half-closed: one submission at a time until one is answered."""
-        return self._openings > 0
-
-    @property
-    def probe_due_at(self) -> float:
-        """When the next probe may be sent, if it is open."""
-        return self._probe_at or 0.0
-
-    def fault(self, kind: str, now: float) -> None:
-        """A request of `kind` ("submit" or "look") brought no usable answer."""
-        self._faults[kind] += 1
-        began = self._first_fault_at.setdefault(kind, now)
-        if self._faults[kind] >= FAULTS_THAT_OPEN or (self.is_trying and kind == "submit"):
-            self._since = began
-            self._open(now)
-
-    def answered(self, kind: str) -> None:
-        """A request of `kind` was answered."""
-        self._faults[kind] = 0
-        self._first_fault_at.pop(kind, None)
-        if kind == "submit":
-            self._openings = 0
-
-    def probed(self, alive: bool, now: float) -> None:
-        if alive:
-            self._probe_at = None
-            self._faults = dict.fromkeys(self._faults, 0)
-        else:
-            self._open(now)
-
-    def is_given_up(self, now: float) -> bool:
-        """Whether the patience is over, and the last word was still a fault."""
-        return self.is_open and now - self._since > self._patience
-
-    def _open(self, now: float) -> None:
-        self._openings += 1
-        self._faults = dict.fromkeys(self._faults, 0)
-        self._probe_at = now + self._backoff.after(self._openings)
-
-
-async def patiently(
-    gate: Permits,
-    request: Callable[[OnSent], Awaitable[Reply]],
-    *,
-    patience: float,
-    on_fault: Callable[[Reply], None],
-) -> Reply:
-    """Send a request that costs nothing until it is answered, for `patience` seconds.
-
-    Returns:
-        The last reply: an answer, or after the patience the fault.
-    """
-
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-
-    async def once() -> Reply:
-        permit = await gate.acquire()
-        sent_at = loop.time()
-        try:
-            reply = await request(permit.sent)
-        finally:
-            permit.close()
-        gate.observe(reply.signal, sent_at)
-        return reply
-
-    def is_fault(reply: Reply) -> bool:
-        return isinstance(reply.verdict, Faults | Refused)
-
-    def told(state: RetryCallState) -> None:
-        if state.outcome is not None:
-            on_fault(state.outcome.result())
-
-    return await AsyncRetrying(
-        retry=retry_if_result(is_fault),
-        wait=wait_exponential_jitter(max=30),
-        stop=lambda _: loop.time() - began >= patience,
-        before_sleep=told,
-        retry_error_callback=lambda state: state.outcome.result(),  # type: ignore[union-attr]
-    )(once)

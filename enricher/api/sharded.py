@@ -1,0 +1,84 @@
+"""The verbs of jobs in shards; see `enricher.api`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from enricher.api.shards import ShardsStatus
+from enricher.api.shards import merge_shards as _merge
+from enricher.api.shards import shard_index as _shard_index
+from enricher.api.shards import shard_job as _job_of_shard
+from enricher.api.shards import shards_status as _status_of
+from enricher.api.shards import write_manifest as _manifest_of
+from enricher.errors import UsageError
+from enricher.job import Job
+from enricher.model import Warn
+from enricher.places import is_standard
+
+__all__ = ["ShardsStatus", "merge", "shard_job", "shards_status", "write_manifest"]
+
+
+def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False) -> None:
+    """Write the manifest of `job` in so many shards, each to be run by a process of its own.
+
+    Raises:
+        UsageError, InputError, OutputError, ManifestError: see `errors`.
+    """
+    if is_standard(job.input) or not isinstance(job.input, Path):
+        raise UsageError(
+            f"{job.input} cannot be run in shards: each reads the input, which must be a file.",
+            mend="Write it to a file first.",
+        )
+    _manifest_of(path, job, shards, overwrite=overwrite)
+
+
+def shard_job(
+    manifest: Path,
+    shard: int | None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    state_dir: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Job:
+    """The job of one shard, for `run`; without a number the scheduler's variable tells it.
+
+    Raises:
+        UsageError, ManifestError, InputError, CheckpointError: see `errors`.
+    """
+    index = _shard_index(shard, environ)
+    return _job_of_shard(manifest, index, changes, state_dir=state_dir, environ=environ)
+
+
+def shards_status(manifest: Path, *, state_dir: Path | None = None) -> ShardsStatus:
+    """Where each shard stands; safe while they run.
+
+    Raises:
+        ManifestError, CheckpointError: see `errors`.
+    """
+    return _status_of(manifest, state_dir)
+
+
+def merge(
+    manifest: Path,
+    output: str,
+    *,
+    state_dir: Path | None = None,
+    partial_too: bool = False,
+    overwrite: bool = False,
+    warn: Warn = lambda _: None,
+) -> int:
+    """Write the output of all shards; returns the exit code that a single run would have had.
+
+    Raises:
+        ManifestError, InputError, OutputError, CheckpointError: see `errors`.
+    """
+    return _merge(
+        manifest,
+        output,
+        state_dir=state_dir,
+        partial_too=partial_too,
+        overwrite=overwrite,
+        warn=warn,
+    )

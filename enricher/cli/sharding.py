@@ -1,0 +1,81 @@
+"""Options of jobs in shards, and the order of one shard."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from enricher.cli.groups import PATH, WHAT, option
+from enricher.cli.options import job_options
+from enricher.cli.voice import voice
+
+if TYPE_CHECKING:
+    from enricher.api import Order, ShardsStatus
+
+SHARDS = option(
+    "--shards",
+    type=click.IntRange(min=1),
+    metavar="N",
+    group=WHAT,
+    help="Write the manifest of a job in N shards to -o; each is run by run --manifest, anywhere.",
+)
+MANIFEST = option(
+    "--manifest",
+    type=PATH,
+    metavar="PATH",
+    group=WHAT,
+    help="A job in shards, as plan --shards wrote it, in place of an input.",
+)
+SHARD = option(
+    "--shard",
+    type=int,
+    metavar="I",
+    group=WHAT,
+    help="Which shard to run, from 0. Default: JOB_COMPLETION_INDEX, SLURM_ARRAY_TASK_ID or"
+    " AWS_BATCH_JOB_ARRAY_INDEX.",
+)
+STATE_DIR = option(
+    "--state-dir",
+    type=PATH,
+    metavar="PATH",
+    group=WHAT,
+    help="Where the checkpoints of shards are. Default: <manifest stem>.shards beside the"
+    " manifest.",
+)
+
+
+def shard_order(
+    manifest: Path, shard: int | None, state_dir: Path | None, given: dict[str, Any]
+) -> "Order":
+    """The job of one shard; from here on the program speaks as it says.
+
+    Raises:
+        UsageError, ManifestError, InputError: see `api.shard_job`.
+    """
+    from enricher import api
+
+    telling, options = api.telling_of(
+        {name: value for name, value in job_options(given).items() if value not in (None, (), {})}
+    )
+    voice.heed(telling)
+    job = api.shard_job(manifest.absolute(), shard, options, state_dir=state_dir)
+    voice.known = {"job": job.id, "input": str(job.input), "checkpoint": str(job.checkpoint)}
+    return api.Order(job, telling)
+
+
+def shard_lines(status: "ShardsStatus") -> list[str]:
+    """Each shard in a line, and all together in the last."""
+    lines = []
+    for index, summary in enumerate(status.shards):
+        if summary is None:
+            lines.append(f"  shard {index}: not begun")
+            continue
+        outcome = str(summary.outcome).replace("_", " ")
+        lines.append(f"  shard {index}: {outcome}: {_counts(summary.to_json()['rows'])}")
+    return [*lines, f"all: {_counts(status.rows())}"]
+
+
+def _counts(rows: dict[str, int]) -> str:
+    states = ("completed", "failed", "in_doubt", "skipped", "pending")
+    told = [f"{rows[name]:,} {name.replace('_', ' ')}" for name in states if rows.get(name)]
+    return f"{rows.get('total', 0):,} rows" + (f", {', '.join(told)}" if told else "")

@@ -1,0 +1,116 @@
+"""The manifest of a job in shards: what is run, on which files, in how many parts."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from enricher.errors import InputError, ManifestError
+
+SCHEMA = 1
+MOST_SHARDS = 100_000
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """A file of the input as it was when the manifest was written."""
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest holds; `options` are those of the job, as JSON."""
+
+    path: Path
+    shards: int
+    options: Mapping[str, Any]
+    files: Sequence[FileSeen]
+
+    def write(self) -> None:
+        """Write it to its path.
+
+        Raises:
+            ManifestError: it cannot be written.
+        """
+        content = {
+            "enricher_manifest": SCHEMA,
+            "shards": self.shards,
+            "input": [asdict(file) for file in self.files],
+            "options": self.options,
+        }
+        try:
+            self.path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ManifestError(
+                f"The manifest {self.path} cannot be written: {error.strerror}.",
+                mend="Name another place with -o.",
+            ) from None
+
+    def check_input(self, files: Sequence[Path]) -> None:
+        """Raise `InputError` if these files are not those that the shards were planned for."""
+        if len(files) != len(self.files):
+            raise _changed(self, f"there are {len(files)} files, and were {len(self.files)}")
+        for path, seen in zip(files, self.files, strict=True):
+            if path.stat().st_size != seen.size or digest_of(path) != seen.digest:
+                raise _changed(self, f"{path} is not what it was")
+
+
+def seen_of(files: Sequence[Path]) -> list[FileSeen]:
+    """The files as they are now."""
+    return [FileSeen(path.name, path.stat().st_size, digest_of(path)) for path in files]
+
+
+def digest_of(path: Path) -> str:
+    """Of all bytes of the file: a copy on another machine is as good, whatever its times."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether there is a manifest at `path`."""
+    try:
+        read_manifest(path)
+    except ManifestError:
+        return False
+    return True
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest at `path`.
+
+    Raises:
+        ManifestError: it cannot be read, or is no manifest.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["enricher_manifest"] != SCHEMA:
+            raise ManifestError(f"{path} is of another version of enricher.", mend=_ANEW)
+        files = [FileSeen(**file) for file in content["input"]]
+        return Manifest(path, int(content["shards"]), dict(content["options"]), files)
+    except OSError as error:
+        raise ManifestError(
+            f"The manifest {path} cannot be read: {error.strerror}.", mend=_ANEW
+        ) from None
+    except (KeyError, TypeError, ValueError):
+        raise ManifestError(f"{path} is no manifest of enricher.", mend=_ANEW) from None
+
+
+_ANEW = "Write one with `enricher plan INPUT --shards N -o manifest.json`."
+
+
+def _changed(manifest: Manifest, what: str) -> InputError:
+    return InputError(
+        f"The input has changed since {manifest.path.name} was written: {what}.",
+        mend="Bring the old file back, or plan the shards again: what is in their checkpoints"
+        " stays, and is not paid again.",
+        code="input_changed",
+    )
