@@ -12,7 +12,7 @@ import click
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MANUALS = [path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if path.exists()]
+MANUALS = [path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if path.exists()]
 PAGES = sorted({*MANUALS, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
 
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)

@@ -175,16 +175,16 @@ EACH_TIME = (
         is_flag=True,
         default=None,
         group=MONEY,
-        help="Do not ask. Without it, more than 1,000 new runs are shown and asked about first, on a"
-        " terminal.",
+        help="Do not ask. Without it, more than 1,000 new runs are shown and asked about first,"
+        " on a terminal.",
     ),
     option(
         "--stop-after",
         type=Parsed("age", "parse_age"),
         metavar="AGE",
         group=MONEY,
-        help="Submit nothing more after this long (90s, 15m, 2h), and collect what is running for up to"
-        " a minute.",
+        help="Submit nothing more after this long (90s, 15m, 2h), and collect what is running for"
+        " up to a minute.",
     ),
     option(
         "--in-doubt",

@@ -27,7 +27,8 @@ TELLING_OPTIONS = (
         type=PATH,
         metavar="PATH",
         group=TELLING,
-        help="Write metrics for Prometheus's textfile collector to this file, every second; not of plan.",
+        help="Write metrics for Prometheus's textfile collector to this file,"
+        " every second; not of plan.",
     ),
     option(
         "--log-format",
@@ -57,7 +58,7 @@ TELLING_OPTIONS = (
         is_flag=True,
         default=None,
         group=TELLING,
-        help="Show no progress. Without this option: a picture on a terminal, else a line every 30 s.",
+        help="Show no progress. Without it: a picture on a terminal, else a line every 30 s.",
     ),
 )
 """How a job is told; all go to `enricher.api` with the job's own options."""
