@@ -26,7 +26,7 @@ EXIT_STATUS = {
 
 def pages() -> Iterator[tuple[str, str]]:
     """The name of each page's file, and its text."""
-    for context in _contexts(click.Context(cli, info_name="enricher")):
+    for context in _contexts(click.Context(cli, info_name="enricher", **cli.context_settings)):
         yield f"{_name(context)}.1", "\n".join(_page(context)) + "\n"
 
 
@@ -55,7 +55,7 @@ def _page(context: click.Context) -> Iterator[str]:
     yield from (".SH NAME", f"{_plain(name)} \\- {_plain(_in_short(command))}")
     pieces = " ".join(command.collect_usage_pieces(context))
     yield from (".SH SYNOPSIS", f"\\fB{_plain(context.command_path)}\\fR {_plain(pieces)}")
-    yield ".SH DESCRIPTION"
+    yield from (".nh", ".ad l", ".SH DESCRIPTION")
     yield from _description(command.help or "")
     if commands := _commands(context):
         yield ".SH COMMANDS"
