@@ -29,7 +29,7 @@ COLUMNS = 100
 HOME = "/home/ann/leads"
 """Where the pictures say that it happened."""
 
-PAGE = (1000, 1560)
+PAGE = (1000, 1430)
 """Width and height of the page that is drawn, in CSS pixels."""
 
 
