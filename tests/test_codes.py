@@ -51,7 +51,14 @@ def written(tree: ast.AST) -> Iterator[str]:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "code":
-            yield from _texts(node.value)
+            chosen = node.value
+            values = [chosen.body, chosen.orelse] if isinstance(chosen, ast.IfExp) else [chosen]
+            yield from (
+                text
+                for value in values
+                if isinstance(value, ast.Constant)
+                for text in _texts(value)
+            )
         if isinstance(node, ast.Match) and re.search(r"\bcode\b", ast.unparse(node.subject)):
             for case in node.cases:
                 yield from _texts(case.pattern)
@@ -106,6 +113,8 @@ def test_every_line_has_a_cause_and_a_mend() -> None:
         ('raise KeyProblem("x", code="key_gone")', {"key_gone"}),
         ('match code or status:\n    case "bad_batch" | 422:\n        pass', {"bad_batch"}),
         ('LOST = "REQUEST_GONE"', {"REQUEST_GONE"}),
+        ('raise kind(code="key_gone" if lost else "key_late")', {"key_gone", "key_late"}),
+        ('raise kind(code=told.get("code", ""))', set()),
         ('__all__ = ["ASK_ABOVE"]', set()),
         ('KEY = "BITSCALE_API_KEY"', set()),
     ],
