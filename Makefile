@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test simulate check format lock clean
+.PHONY: help demo install test simulate check format man pictures lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1:\2/p' Makefile | \
@@ -41,6 +41,12 @@ format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+man: $(VENV)/.base ## manual pages into man/; then: man ./man/enricher.1
+	$(BIN)/python -m tools.manpages man
+
+pictures: $(VENV)/.dev ## the pictures of the README, from real runs; the report's needs Chromium
+	$(BIN)/python -m tools.pictures docs/pictures
+
 # dev.txt first: the two others take their versions from it, so that all three agree.
 lock: $(VENV)/.dev ## renew requirements/ after a change of pyproject.toml; ARGS=--upgrade: newest versions
 	$(COMPILE) $(ARGS) pyproject.toml --all-extras --group dev -o requirements/dev.txt
@@ -48,8 +54,8 @@ lock: $(VENV)/.dev ## renew requirements/ after a change of pyproject.toml; ARGS
 	$(COMPILE) $(ARGS) -c requirements/dev.txt --group build -o requirements/build.txt
 
 clean: ## remove .venv, caches and builds
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find enricher tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) build dist man .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find enricher tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- .venv: each stamp is newer than what was installed from -----------------------------------
 

@@ -12,7 +12,7 @@ import click
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MANUALS = [path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if path.exists()]
+MANUALS = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 PAGES = sorted({*MANUALS, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
 
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)^ {0,3}\1", re.MULTILINE | re.DOTALL)
@@ -283,3 +283,16 @@ def test_mistakes_in_a_page_are_found(text: str, mistake: str, tmp_path: Path) -
         and (problem := mistake_in(sample, arguments))
     ]
     assert (mistake in "".join(found)) if mistake else not found
+
+
+@pytest.mark.parametrize("folder", ["docs", "docs/running"])
+def test_the_index_names_every_page_and_every_example(folder: str) -> None:
+    index = ROOT / folder / "README.md"
+    linked = {
+        (index.parent / link).resolve()
+        for inline, reference in LINK.findall(index.read_text(encoding="utf-8"))
+        if (link := (inline or reference).partition("#")[0])
+    }
+    pages = ROOT.glob("docs/*.*") if folder == "docs" else (ROOT / folder).rglob("*")
+    missing = [page.name for page in pages if page.is_file() and page not in {index, *linked}]
+    assert not missing

@@ -15,7 +15,8 @@ PATIENCE = option(
     type=Parsed("age", "parse_age"),
     metavar="AGE",
     group=MONEY,
-    help="How long to wait for a server that is gone. Default: 30s.",
+    help="How long to wait for a server that does not answer, before ending with code 4. Default:"
+    " 30s.",
 )
 
 ASKING = together([BASE_URL, KEY_FILE, PATIENCE])

@@ -35,7 +35,7 @@ CHOOSING = (
         is_flag=True,
         default=None,
         group=WHAT,
-        help="Write only rows that have a result.",
+        help="Write only rows that have a result. Default: all rows.",
     ),
     option(
         "--failures",
@@ -51,8 +51,8 @@ ALLOW_FAILURES = option(
     type=Parsed("limit", "parse_limit"),
     metavar="N|P%",
     group=TELLING,
-    help="Finish with code 0 if no more rows than this are failed; a share is of those that were"
-    " submitted for. Doubts are never allowed. Default: 0.",
+    help="End with code 0 and not 3 if no more rows than this have failed, or this share of those"
+    " that were submitted for. Doubts are never allowed. Default: 0.",
 )
 SELECTION = (
     option(
@@ -75,21 +75,22 @@ SELECTION = (
         type=click.IntRange(min=1),
         metavar="N",
         group=ROWS,
-        help="Submit for N rows drawn at random of those that pass; the same ones each time.",
+        help="Submit for N rows only, drawn at random of those that pass --where and --require; the"
+        " same ones each time.",
     ),
     option(
         "--seed",
         type=int,
         metavar="S",
         group=ROWS,
-        help="Draw another sample. Default: 0.",
+        help="Draw another sample: each number gives its own. Default: 0.",
     ),
     option(
         "--offset",
         type=click.IntRange(min=0),
         metavar="N",
         group=ROWS,
-        help="Pass over the first N rows that pass.",
+        help="Leave out the first N of the rows that pass.",
     ),
     option(
         "--limit",

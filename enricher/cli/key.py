@@ -74,7 +74,8 @@ def test_key(**given: Any) -> int:
 
 @command.command("forget", short_help="Take the key out of the keyring.")
 def forget() -> int:
-    """Take the key out of the system keyring. It stays valid: `enricher rotate-key` voids it.
+    """Take the key out of the system keyring. The key stays valid; to void it, have a
+    new one made: enricher rotate-key.
 
     \b
     enricher key forget

@@ -18,7 +18,7 @@ WHERE = "Where"
 
 
 @click.command(
-    "mcp", cls=GroupedCommand, short_help="Serve these abilities to agents as MCP tools."
+    "mcp", cls=GroupedCommand, short_help="Serve what enricher can do to agents, as MCP tools."
 )
 @option(
     "--root",
@@ -47,7 +47,7 @@ WHERE = "Where"
 )
 @ASKING
 def command(roots: tuple[Path, ...], http: bool, port: int, **given: Any) -> int:
-    """Serve these abilities to agents, as tools of the Model Context Protocol.
+    """Serve what enricher can do to agents, as tools of the Model Context Protocol.
 
     Clients start it by themselves; docs/mcp.md has their settings. Needs the extra mcp.
 

@@ -26,7 +26,12 @@ PROVIDER = option(
     help="Whose API: bitscale, 8bitedge, scale, http (told by a job file) or an installed plugin;"
     " `enricher providers` lists all. Default: bitscale.",
 )
-GRID = option("--grid", metavar="ID", group=WHAT, help="The BitScale grid to run. Required.")
+GRID = option(
+    "--grid",
+    metavar="ID",
+    group=WHAT,
+    help="The BitScale grid to run; `enricher grids` lists them. Required for BitScale.",
+)
 ENDPOINT = option(
     "--endpoint",
     metavar="NAME",
@@ -41,9 +46,10 @@ OUTPUT = option(
     "--output",
     metavar="PATH",
     group=WHAT,
-    help="Output, its format by extension; - is CSV on standard output, s3:// gs:// az:// an"
-    " object, postgresql://…#TABLE or sqlite:///…#TABLE a table. Default: leads.csv.gz gives"
-    " leads.enriched.csv.gz beside it. Required for -, several files and databases.",
+    help="Where the output goes: a file, its format by extension; - for CSV on standard output; an"
+    " object (s3://, gs://, az://) or a table (postgresql://…#TABLE, sqlite:///…#TABLE)."
+    " Default: leads.csv.gz gives leads.enriched.csv.gz beside it. Required where the input is"
+    " -, several files or a database.",
 )
 OVERWRITE = option(
     "--overwrite",
@@ -65,30 +71,33 @@ OUTPUT_COLUMNS = option(
     multiple=True,
     metavar="NAME_OR_ID",
     group=WHAT,
-    help="Return only these outputs, in the grid's order; repeatable.",
+    help="Ask for this output only; repeatable, and given in the grid's order. Default: all.",
 )
 BASE_URL = option(
     "--base-url",
     metavar="URL",
     group=WHAT,
-    help="What stands before every API path. Env: BITSCALE_BASE_URL, SCALE_BASE_URL. Default:"
-    " BitScale's https://api.bitscale.ai/api/v1; Scale has none.",
+    help="What stands before every API path, such as that of a simulator. Default: env"
+    " BITSCALE_BASE_URL (of another provider: see `enricher providers`), then the provider's"
+    " own.",
 )
 KEY_FILE = option(
     "--api-key-file",
     type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Read the key from this private file, again after a 401. Default: env BITSCALE_API_KEY,"
-    " SCALE_API_KEY (with SCALE_ACCOUNT_ID), then systemd's credentials, then the system keyring.",
+    help="Read the key from this private file (mode 0600), and again when the server refuses it."
+    " Default: env BITSCALE_API_KEY (of another provider: see `enricher providers`), then"
+    " systemd's credentials, then the system keyring.",
 )
 RATE = option(
     "--rate",
     type=Parsed("rate", "parse_rate"),
     metavar="N|auto|unlimited",
     group=PACE,
-    help="Requests per second, all endpoints together; above 1 rounded down. Default: auto, which"
-    " starts at 5 and follows the server's headers.",
+    help="Requests per second, all endpoints together; 0.5 is one in two seconds, and above 1 a"
+    " fraction is rounded down. Default: auto, which starts at 5 and follows the server's"
+    " headers.",
 )
 LIMITER = option(
     "--limiter",
@@ -109,7 +118,8 @@ MAX_IN_FLIGHT = option(
     type=Parsed("count", "parse_in_flight"),
     metavar="N|auto",
     group=PACE,
-    help="Runs submitted and not finished. Default: auto, which sizes itself, up to 1000.",
+    help="How many runs may be submitted and not finished. Default: auto, which sizes itself, up"
+    " to 1,000.",
 )
 RUN_TIMEOUT = option(
     "--run-timeout",
@@ -124,23 +134,25 @@ MAX_CREDITS = option(
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
     group=MONEY,
-    help="Stop before this pass has used more than N credits of the workspace, what is in flight"
-    " included. Runs go one at a time until the cost of one is known.",
+    help="Stop before this pass (a job from its start until it finishes, over all its invocations)"
+    " has used more than N credits of the workspace, what is in flight included. Runs go one at"
+    " a time until the cost of one is known.",
 )
 MAX_FAILURES = option(
     "--max-failures",
     type=Parsed("limit", "parse_limit"),
     metavar="N|P%",
     group=MONEY,
-    help="Stop when so many runs have failed in this invocation; a share is of those that ended"
-    " in it, and counts after 20. Default: 50%.",
+    help="Stop when so many runs have failed in this invocation, or this share of those that ended"
+    " in it, once 20 have. Default: 50%.",
 )
 MAX_OUTAGE = option(
     "--max-outage",
     type=Parsed("age", "parse_age"),
     metavar="AGE",
     group=MONEY,
-    help="How long to wait for a server that is gone. Default: 15m.",
+    help="How long to wait for a server that does not answer, before stopping with code 4. Default:"
+    " 15m.",
 )
 MAX_ATTEMPTS = option(
     "--max-attempts",
@@ -154,7 +166,8 @@ RETRY_LOCK = option(
     type=Parsed("age", "parse_age"),
     metavar="AGE",
     group=AGAIN,
-    help="Wait so long for another process to leave the checkpoint. Default: 0s.",
+    help="Wait so long for another process to leave the checkpoint, before ending with code 4."
+    " Default: 0s.",
 )
 EACH_TIME = (
     option(
@@ -162,21 +175,23 @@ EACH_TIME = (
         type=click.IntRange(min=1),
         metavar="N",
         group=MONEY,
-        help="Send at most N submissions in this invocation; exact.",
+        help="Submit at most N runs in this invocation; exact. Default: no limit.",
     ),
     option(
         "--yes",
         is_flag=True,
         default=None,
         group=MONEY,
-        help="Do not ask; on a terminal, more than 1,000 new runs are shown and asked about first.",
+        help="Do not ask. Without it, more than 1,000 new runs are shown and asked about first,"
+        " on a terminal.",
     ),
     option(
         "--stop-after",
         type=Parsed("age", "parse_age"),
         metavar="AGE",
         group=MONEY,
-        help="Submit nothing more after this long, and collect what is running for up to a minute.",
+        help="Submit nothing more after this long (90s, 15m, 2h), and collect what is running for"
+        " up to a minute.",
     ),
     option(
         "--in-doubt",
@@ -210,7 +225,8 @@ JOB_ID = option(
     "job_id",
     metavar="ID",
     group=WHAT,
-    help="Which job of the checkpoint. Default: the one used last.",
+    help="Which job of the checkpoint; `enricher status CHECKPOINT --jobs` lists them. Default: the"
+    " one used last.",
 )
 MOVED_INPUT = option(
     "--input",
@@ -218,7 +234,8 @@ MOVED_INPUT = option(
     type=PATH,
     metavar="PATH",
     group=WHAT,
-    help="Stands in for an input that moved; with a job file, for the one that it names.",
+    help="Read the input from here, since it moved; with a job file, in place of the one that it"
+    " names. The job stays the same one.",
 )
 
 TEXT = (
@@ -226,7 +243,7 @@ TEXT = (
         "--sheet",
         metavar="NAME|N",
         group=ROWS,
-        help="The sheet of a workbook, by name or number. Default: the first, and told.",
+        help="The sheet of a workbook, by name or number. Default: the first that is visible.",
     ),
     option(
         "--encoding",
@@ -254,10 +271,10 @@ QUERY = option(
     "--query",
     metavar="SQL",
     group=WHAT,
-    help="Read what a database answers to this, such as SELECT … FROM … WHERE ….",
+    help="Of a database: read what it answers to this, such as SELECT … FROM … WHERE ….",
 )
 TABLE = option(
-    "--table", metavar="NAME", group=WHAT, help="Read this table of a database, or schema.table."
+    "--table", metavar="NAME", group=WHAT, help="Of a database: read this table, or schema.table."
 )
 
 JOB_OPTIONS = together(
@@ -323,7 +340,7 @@ JOB_OPTIONS = together(
             is_flag=True,
             default=None,
             group=AGAIN,
-            help="One run per row, also for rows with equal inputs.",
+            help="One run per row, also for rows with equal inputs, which share one otherwise.",
         ),
         MAX_CREDITS,
         MAX_FAILURES,

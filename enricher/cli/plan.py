@@ -30,6 +30,10 @@ LONGEST_SAMPLE = 60
 def command(source: str, shards: int | None, **given: Any) -> int:
     """Say what `run` with the same options would do; never submits anything.
 
+    It asks the API only what is free, and shows the mapping with sample values, the number of new
+    runs, and what they take in requests, time and, where it is known, credits. INPUT and all
+    options are those of `enricher run`.
+
     \b
     enricher plan leads.csv --grid ID
     enricher plan leads.csv --grid ID -m company_name="Company Name" --json

@@ -20,11 +20,11 @@ from enricher.errors import UsageError
 @ASKING
 @option("--yes", is_flag=True, group=MONEY, help="Do not ask; needed where there is no terminal.")
 def command(yes: bool, **given: Any) -> int:
-    """Have the workspace's API key replaced, and put the new one into --api-key-file.
+    """Have a new API key made for the workspace, and put it into the key file.
 
     The old key is void at once, wherever it is used, and nothing brings it back. The file keeps its
     place and gets mode 0600; the new key is shown nowhere else. A request whose answer is lost is
-    not sent again: the message says what to do then.
+    not sent again: the message says what to do then. --api-key-file is required here.
 
     \b
     enricher rotate-key --api-key-file ~/bitscale.key

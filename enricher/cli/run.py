@@ -36,6 +36,14 @@ def command(
     object (s3://, gs://, az://), a database (postgresql://, sqlite:///) with --query or --table, or
     a job file (.toml).
 
+    LABEL is an input of the grid, AGE a number with s, m, h or d (90s, 2h, 30d), P% a share. A run
+    is what is paid for: one for each distinct set of inputs. What was submitted and what came back
+    stands in the checkpoint, by default <output>.checkpoint.db: keep it, for it makes the next run
+    free.
+
+    Exit codes: 0 finished; 1 could not go on; 2 wrong usage; 3 finished, some rows failed or are in
+    doubt; 4 stopped, the same command later is enough; 5 stopped, a person must act first.
+
     \b
     enricher run leads.csv --grid ID
     enricher run leads.csv --grid ID -m company_name="Company Name" -o out.csv

@@ -10,14 +10,14 @@ JSON = option(
     is_flag=True,
     default=None,
     group=TELLING,
-    help="One JSON object, the only thing on standard output.",
+    help="Print one JSON object, on one line, and nothing else on standard output.",
 )
 SUMMARY_FILE = option(
     "--summary-file",
     type=PATH,
     metavar="PATH",
     group=TELLING,
-    help="Write the same object to a file, whatever the outcome.",
+    help="Write the JSON object of --json to this file, whatever the outcome.",
 )
 TELLING_OPTIONS = (
     JSON,
@@ -27,13 +27,15 @@ TELLING_OPTIONS = (
         type=PATH,
         metavar="PATH",
         group=TELLING,
-        help="Write metrics for Prometheus's textfile collector every second (not of plan).",
+        help="Write metrics for Prometheus's textfile collector to this file,"
+        " every second; not of plan.",
     ),
     option(
         "--log-format",
         type=click.Choice(["text", "json"]),
         group=TELLING,
-        help="json: one object a line on standard error, with a stable `event`. Default: text.",
+        help="How standard error tells: json is one object a line, with a stable `event`. Default:"
+        " text.",
     ),
     option(
         "-q",
@@ -41,7 +43,7 @@ TELLING_OPTIONS = (
         is_flag=True,
         default=None,
         group=TELLING,
-        help="Say nothing but errors, and what is left to do.",
+        help="Say nothing but errors, and the summary of a job that did not end with code 0.",
     ),
     option(
         "-v",
@@ -56,7 +58,7 @@ TELLING_OPTIONS = (
         is_flag=True,
         default=None,
         group=TELLING,
-        help="No progress: by default a picture on a terminal, else a line every 30 s.",
+        help="Show no progress. Without it: a picture on a terminal, else a line every 30 s.",
     ),
 )
 """How a job is told; all go to `enricher.api` with the job's own options."""
