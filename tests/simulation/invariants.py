@@ -18,7 +18,9 @@ from tests.simulation.story import Life, Story
 from tests.simulation.witness import DURABLE_AFTER, Submission
 
 INPUT_COLUMNS = 3
-_JUST_NOW = 0.05
+_JUST_NOW = 0.3
+"""Seconds: what was still under way when a second signal came is committed until the end, and a
+commit takes up to 90 ms here."""
 
 
 @dataclass(frozen=True, slots=True)
