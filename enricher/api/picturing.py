@@ -1,6 +1,7 @@
 """`report`: a picture of a job, from its checkpoint, while the job runs too."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def picture_of(checkpoint: Path, job_id: str | None) -> Picture:
         record = survey.job(status.summary.job)
         stretches = survey.stretches(record.id)
         told = survey.summaries(record.id, MOST_INVOCATIONS)
-        invocations = [(in_pass, Summary.from_json(summary)) for in_pass, summary in told]
+        invocations = _as_they_ended(
+            [(in_pass, Summary.from_json(summary)) for in_pass, summary in told], status.summary
+        )
         shown = _shown_pass(stretches, invocations)
         timeline = Timeline(shown.began, _end(status.summary, shown, invocations))
         durations, failures = Durations(), Failures()
@@ -89,6 +92,22 @@ def picture_of(checkpoint: Path, job_id: str | None) -> Picture:
             options=told_options(record.options),
             mapping=told_mapping(record.mapping),
         )
+
+
+def _as_they_ended(
+    invocations: list[tuple[int, Summary]], latest: Summary
+) -> list[tuple[int, Summary]]:
+    """Whoever was killed could not say so: what is not the latest runs no more."""
+    ended = [
+        (
+            in_pass,
+            replace(one, outcome=JobOutcome.INTERRUPTED)
+            if one.outcome is JobOutcome.RUNNING
+            else one,
+        )
+        for in_pass, one in invocations
+    ]
+    return [*ended[:-1], (ended[-1][0], latest)] if ended else []
 
 
 def _shown_pass(stretches: list[Stretch], invocations: list[tuple[int, Summary]]) -> Stretch:

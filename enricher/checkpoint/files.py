@@ -116,8 +116,8 @@ def _check_ours(path: Path) -> None:
     if found is None:
         raise CheckpointError(
             f"There is no checkpoint at {path}.",
-            mend="It is made by `enricher run`, by default beside the output as"
-            " <output>.checkpoint.db.",
+            mend="It is made by `enricher run`: by default beside the output as"
+            " <output>.checkpoint.db, beside a job file as <its stem>.checkpoint.db.",
             code="checkpoint_missing",
         )
     if _identity(found) in _connected.values():

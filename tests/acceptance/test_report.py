@@ -106,6 +106,19 @@ def test_what_is_no_checkpoint_and_what_cannot_be_written_is_told(desk: Desk) ->
     assert "holds no job x" in desk.do("report", CHECKPOINT, "--job", "x", exits=1).err
 
 
+def test_an_invocation_that_was_killed_does_not_run_for_ever(desk: Desk) -> None:
+    desk.write("leads.csv", LEADS)
+    life = desk.start(*RUN[:-4], "--rate", 20, "-o", "out.csv", "--max-failures", "100%")
+    until(lambda: len(desk.bought) >= 3, "three submissions")
+    life.process.kill()
+    life.end()
+    desk.do("resume", CHECKPOINT, "--rate", "unlimited", "--in-doubt", "retry")
+    desk.do("report", CHECKPOINT, "-o", "killed.html")
+    shown = (desk.folder / "killed.html").read_text("utf-8")
+    assert "interrupted" in shown
+    assert ">running<" not in shown
+
+
 def test_a_report_of_a_job_that_runs_is_safe(desk: Desk) -> None:
     desk.write("leads.csv", LEADS)
     with running(desk):
