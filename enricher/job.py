@@ -97,6 +97,7 @@ class Job(BaseModel):
     limit: Count | None = None
     columns: tuple[Text, ...] = ()
     only_enriched: bool = False
+    explode: bool = False
     failures: AnyPlace | None = None
     rate: Rate = "auto"
     limiter: Limiter = "host"
