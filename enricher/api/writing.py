@@ -13,6 +13,7 @@ from enricher.job import Job, partial_of
 from enricher.model import Limit, OutputColumn, RowStatus, Warn
 from enricher.places import Place, format_of, is_standard
 from enricher.source import Table
+from enricher.waterfall import STEP
 
 
 @dataclass(slots=True)
@@ -194,7 +195,7 @@ class Writer:
     def _shown(self, pair: sink.Pair) -> sink.Pair:
         """The rows of a batch that are written; counted are those of the input."""
         kept = sink.enriched(pair) if self._job.only_enriched else pair
-        return sink.exploded(kept) if self._job.explode else kept
+        return sink.exploded(kept, (STEP,)) if self._job.explode else kept
 
     def write_failures(self, path: Place) -> None:
         """Write the rows that failed or are in doubt, to be fed back."""
