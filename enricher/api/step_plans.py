@@ -14,12 +14,9 @@ from enricher.api.wiring import Prepared, is_begun, nothing_known, open_input, p
 from enricher.checkpoint import Pass, Reader
 from enricher.job import Job
 from enricher.model import Warn
-from enricher.pace import Gate
 
 
-async def plan_steps(
-    job: Job, environ: Mapping[str, str], warn: Warn, gate: Gate | None = None
-) -> Plan:
+async def plan_steps(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
     """The plan of the first step, which holds those of all; see `api.plan`.
 
     How a row will end at a step is not known before: one that is not answered yet may go on.
@@ -32,7 +29,7 @@ async def plan_steps(
         plans = []
         for step in job.chain():
             table = open_input(step)
-            ready = await held.enter_async_context(prepared(step, table, environ, warn, gate=gate))
+            ready = await held.enter_async_context(prepared(step, table, environ, warn))
             check_wanted(step, ready.briefing.outputs)
             flow = ready.flow
             ready = replace(ready, flow=replace(flow, earlier=going_on(links, may=True)))
