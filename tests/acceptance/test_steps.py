@@ -70,7 +70,7 @@ def desk_of(
         faults=parse_faults(faults),
     )
     with running_simulator(world) as simulator:
-        desk = Desk(folder, simulator)
+        desk = Desk(folder, simulator, folder.parent / "state")
         desk.write("leads.csv", ["Name,Site", *(f"{name},{n}.com" for n, name in enumerate(NAMES))])
         yield desk
         desk.clear()
