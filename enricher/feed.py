@@ -68,12 +68,20 @@ class Fed:
     outgrown: bool = False
 
 
+Outcomes = Callable[[pl.DataFrame], list[Outcome]]
+"""What the rows of a batch show; to be called with every batch of a pass, in order."""
+
+GoesOn = Callable[[], Callable[[pl.DataFrame], list[bool]]]
+"""Begins a pass; then says of the rows of each batch which ones earlier steps have left open."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowFlow:
     """A table with its mapping, and what is wanted of its rows.
 
     With `occurrences` rows of equal inputs are items of their own, numbered in the order in which
     they stand. With a `shard` all other rows are passed over, once it is known what is chosen.
+    `earlier` tells which rows are for this step of several.
     """
 
     table: Rows
@@ -83,6 +91,7 @@ class RowFlow:
     selection: Selection = field(default_factory=lambda: Selection(Choice()))
     occurrences: Occurrences | None = None
     shard: Shard | None = None
+    earlier: GoesOn | None = None
 
     def census(self, lookup: Lookup) -> Census:
         """Read everything once: whatever cannot be read comes to light before money is spent."""
@@ -144,6 +153,17 @@ class RowFlow:
         for batch, rows, records in self._read(lookup):
             yield batch, [self._outcome(row, records) for row in rows]
 
+    def outcomes_of(self, lookup: Lookup) -> Outcomes:
+        """The same for batches that another reading of the same table brings, all rows of them."""
+        read = self._begun(lookup)
+
+        def shown(batch: pl.DataFrame) -> list[Outcome]:
+            rows = read(batch)
+            records = lookup([row[0] for row in rows if row])
+            return [self._outcome(row, records) for row in rows]
+
+        return shown
+
     def _outcome(self, row: Keyed, records: Mapping[bytes, Record]) -> Outcome:
         if row is None:
             return _SKIPPED
@@ -175,19 +195,33 @@ class RowFlow:
         self, lookup: Lookup
     ) -> Iterator[tuple[pl.DataFrame, list[Keyed], Mapping[bytes, Record]]]:
         """One pass: each batch with its rows, and what is known of them."""
+        read = self._begun(lookup)
+        for batch in self.table.batches():
+            rows = read(batch)
+            if self.shard is not None:
+                batch, rows = _within(self.shard, batch, rows)
+            yield batch, rows, lookup([row[0] for row in rows if row])
+
+    def _begun(self, lookup: Lookup) -> Callable[[pl.DataFrame], list[Keyed]]:
+        """Begin a pass whose batches are handed in."""
         self._survey(lookup)
         choosing = self.selection.begin()
         numbers = self.occurrences.numbers() if self.occurrences else itertools.repeat(0)
         key = self.keys.key
-        for batch in self.table.batches():
+        goes_on = self.earlier() if self.earlier else None
+
+        def read(batch: pl.DataFrame) -> list[Keyed]:
             inputs = list(self.mapping.inputs_of(batch))
-            rows: list[Keyed] = [
-                None if sent is None else (key(sent, next(numbers)), sent, left_out)
-                for sent, left_out in zip(inputs, choosing.of(batch, inputs), strict=True)
+            left_out = choosing.of(batch, inputs)
+            if goes_on is not None:
+                marks = zip(left_out, goes_on(batch), strict=True)
+                left_out = [why if mine else LeftOut.STEP for why, mine in marks]
+            return [
+                None if sent is None else (key(sent, next(numbers)), sent, why)
+                for sent, why in zip(inputs, left_out, strict=True)
             ]
-            if self.shard is not None:
-                batch, rows = _within(self.shard, batch, rows)
-            yield batch, rows, lookup([row[0] for row in rows if row])
+
+        return read
 
     def _survey(self, lookup: Lookup) -> None:
         """Read everything once before, if the sample or the numbers of equal rows need it."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,8 @@ class Job(BaseModel):
     `run_timeout` in seconds; `maps` is label to column, `templates` label to template. `input` is
     what the job is known by; `read_from`, where given, is read in its place: the copy of standard
     input, or where the input has moved to. `own_keys` are keys of the job file that only this
-    provider reads.
+    provider reads. In a waterfall `steps` holds what differs between the steps, all of them, `step`
+    is the place of this one, from 0, and `wanted` names the outputs of which it must fill one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,6 +98,7 @@ class Job(BaseModel):
     limit: Count | None = None
     columns: tuple[Text, ...] = ()
     only_enriched: bool = False
+    explode: bool = False
     failures: AnyPlace | None = None
     rate: Rate = "auto"
     limiter: Limiter = "host"
@@ -117,6 +119,9 @@ class Job(BaseModel):
     retry_lock: Age = 0.0
     status_prefix: Prefix = "enrichment"
     shard: Shard | None = None
+    wanted: tuple[Text, ...] = ()
+    step: int = 0
+    steps: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -206,6 +211,16 @@ class Job(BaseModel):
     def reading(self) -> Reading:
         return Reading(self.encoding, self.delimiter, self.ragged, self.sheet)
 
+    def chain(self) -> tuple["Job", ...]:
+        """The jobs of all steps, in order; this one alone where there are none."""
+        if not self.steps:
+            return (self,)
+        shared = {**self.model_dump(mode="json"), "steps": self.steps}
+        return tuple(
+            Job.model_validate({**shared, **own, "step": number})
+            for number, own in enumerate(self.steps)
+        )
+
     @property
     def id(self) -> str:
         """The same for the same input, provider, target and mapping."""
@@ -221,7 +236,26 @@ class Job(BaseModel):
         ]
         chosen = {"sheet": self.sheet, "query": self.query, "table": self.table}
         identity += [[name, value] for name, value in chosen.items() if value is not None]
+        if self.steps:
+            before = self.chain()[self.step - 1].id if self.step else ""
+            identity.append(["step", self.step, before])
         return hashlib.blake2b(json.dumps(identity).encode(), digest_size=6).hexdigest()
+
+
+OF_A_STEP = (
+    *("provider", "target", "base_url", "api_key_file", "api_key_env", "own_keys", "source_id"),
+    *("output_columns", "maps", "templates", "require", "wanted", "rate", "mode"),
+    *("max_in_flight", "run_timeout", "in_doubt", "retry_failed", "max_attempts", "refresh_after"),
+    *("no_dedupe", "max_runs", "max_credits", "max_failures", "max_outage"),
+)
+"""Fields that each step of a waterfall has for itself."""
+
+
+def waterfall_of(jobs: Sequence[Job]) -> Job:
+    """The first of several steps, which knows them all; `jobs` differ in the fields of a step."""
+    dumped = [job.model_dump(mode="json") for job in jobs]
+    steps = [{name: one[name] for name in OF_A_STEP} for one in dumped]
+    return Job.model_validate({**dumped[0], "step": 0, "steps": steps})
 
 
 def _short(place: Place) -> str:

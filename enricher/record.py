@@ -40,6 +40,7 @@ class LeftOut(enum.StrEnum):
     """Why a row is not submitted for."""
 
     BLANK = "nothing to send"
+    STEP = "not for this step"
     REQUIRE = "--require"
     WHERE = "--where"
     SAMPLE = "--sample"

@@ -40,7 +40,7 @@ FLOORS: Sequence[set[str]] = (
             "web",
         ),
         *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection", "jobfile"),
-        *("limiter", "manifest"),
+        *("limiter", "manifest", "waterfall"),
     },
     {"engine", "feed", "preflight"},
     {"api", "installed"},
@@ -153,7 +153,17 @@ PURE = {
         DOING,
     ),
     **dict.fromkeys(
-        ("mapping", "forecast", "schedule", "reactions", "tally", "stops", "selection"), DOING
+        (
+            "mapping",
+            "forecast",
+            "schedule",
+            "reactions",
+            "tally",
+            "stops",
+            "selection",
+            "waterfall",
+        ),
+        DOING,
     ),
     **dict.fromkeys(("engine", "intake", "feed", "preflight"), WORLD | {"threading"}),
     "report": DOING - {"pathlib"},
@@ -175,7 +185,7 @@ WALL_CLOCK_ROOMS = {
 VENDORS = re.compile(r"bitscale|8bitedge|eightbitedge|scale_?gp", re.IGNORECASE)
 VENDORLESS = (
     *("enricher.engine", "enricher.api.wiring", "enricher.api.running", "enricher.api.planning"),
-    "enricher.api.reading",
+    *("enricher.api.reading", "enricher.api.invocation", "enricher.api.chaining"),
 )
 """They work with any provider: what differs is a capability, or stands in the registry."""
 NAMELESS = {"utils", "util", "helpers", "common", "misc"}

@@ -82,9 +82,7 @@ def test_every_option_of_a_job_has_its_key() -> None:
     fields = {key.field for key in keys().values() if key.model is Job}
     by_other_names = {"maps", "templates", "target"}
     assert fields == set(Job.model_fields) - by_other_names - {
-        "read_from",
-        "own_keys",
-        "shard",
+        *("read_from", "own_keys", "wanted", "step", "steps", "shard"),
     } | set(TARGETS)
 
 
@@ -242,6 +240,13 @@ def test_another_input_stands_in_and_the_job_stays_the_same(folder: Path) -> Non
 
 
 # --- places, schema, writing ----------------------------------------------------------------------
+
+
+def test_each_step_has_its_own_place() -> None:
+    text = "[[s]]\na = 1\n[s.t]\nb = [1]\n[[s]]\n[s.t]\nc = 1\n"
+    found = places(text)
+    assert [found["s", "0"], found["s", "0", "t", "b"], found["s", "1"]] == [1, 4, 5]
+    assert found["s", "1", "t", "c"] == 7
 
 
 def test_places_are_where_a_statement_begins() -> None:

@@ -74,7 +74,17 @@ def test_names_stay_what_they_are_when_all_is_imported(world):
 
 
 def test_options_are_those_of_a_job():
-    by_name = {"input", "target", "maps", "templates", "own_keys", "shard"}
+    by_name = {
+        "input",
+        "target",
+        "maps",
+        "templates",
+        "own_keys",
+        "wanted",
+        "step",
+        "steps",
+        "shard",
+    }
     mine = set(Fields.model_fields) - by_name | {"grid", "endpoint", "workflow", "inputs"}
     assert set(Options.__annotations__) | set(Changes.__annotations__) == mine
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from enricher.api.chaining import resumed, run_steps
 from enricher.api.changing import changed, fed_by
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
 from enricher.api.hooks import Hooks
@@ -22,6 +23,7 @@ from enricher.api.reading import Status, export_to, status_of, statuses_of
 from enricher.api.rows import Page, RowTold, rows_told, stored_job
 from enricher.api.running import run_job
 from enricher.api.sharded import ShardsStatus, merge, shard_job, shards_status, write_manifest
+from enricher.api.step_plans import plan_steps
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
 from enricher.errors import UsageError
@@ -169,7 +171,7 @@ async def aplan(
 ) -> Plan:
     """`plan` in the event loop that runs. It reads files, and holds the loop up while it does."""
     with input_copied(job, for_good=False) as job:
-        return await plan_job(job, environ, warn)
+        return await (plan_steps if job.steps else plan_job)(job, environ, warn)
 
 
 async def arun(
@@ -197,6 +199,13 @@ async def aresume(
     with Reader(checkpoint) as reader:
         record = reader.job(job_id)
     given = {name: value for name, value in changes.items() if value is not None}
+    if record.options.get("steps"):
+        steps = resumed(record.options, given, EACH_TIME)
+        for one in steps.chain():
+            _check_base_url(one.model_dump(mode="json"), given, environ)
+        job = steps.model_copy(update={"checkpoint": checkpoint})
+        check_standard_output(job, as_json=as_json)
+        return await _work_off(job, environ, hooks or Hooks(), job.id)
     _check_base_url(record.options, given, environ)
     kept = {name: value for name, value in record.options.items() if name not in EACH_TIME}
     vendor = registry.find(record.options["provider"])
@@ -206,7 +215,8 @@ async def aresume(
 
 
 async def _work_off(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
-    work = partial(run_job, job, environ, hooks, job_id)
+    one = partial(run_job, job, environ, hooks, job_id)
+    work = partial(run_steps, job, environ, hooks) if job.steps else one
     return await in_turn(work, job.retry_lock, hooks.warn)
 
 
@@ -228,6 +238,8 @@ def _check_base_url(
     named = given.get("base_url") or environ.get(vendor.base_url_variable)
     if url == vendor.base_url and not named:
         return
+    if stored.get("steps") and environ.get(vendor.base_url_variable, "").rstrip("/") == url:
+        return  # a URL that is given may be that of another step
     if not named or named.rstrip("/") != url:
         raise UsageError(
             f"This job runs against {url}" + (f", not {named}." if named else "."),

@@ -19,6 +19,7 @@ from enricher.report.summary import (
     RequestTotals,
     RowTotals,
     RunTotals,
+    StepTold,
     Summary,
     utc,
 )
@@ -35,6 +36,8 @@ class Account:
         in_flight: runs that go on without us, once the work is over.
         since_last: what became of the input since the last time, for people.
         credits_after: the balance after the job, if it could be asked for.
+        steps_before: of a waterfall, what became of the steps before this one.
+        shown: rows by status, all steps together, once the output is written.
     """
 
     def __init__(self, ready: Prepared, job_id: str, started: Moment, outside: Outside) -> None:
@@ -51,6 +54,8 @@ class Account:
         self.since_last = ""
         self.in_flight = 0
         self.credits_after: float | None = None
+        self.steps_before: tuple[StepTold, ...] = ()
+        self.shown: RowsWritten | None = None
 
     def begin(self, census: Census, looked_at: Sequence[bytes]) -> None:
         """The rows are counted; `looked_at` are the stalled runs that are looked at once more."""
@@ -68,7 +73,8 @@ class Account:
 
     def exit_code(self) -> int:
         """The code of a finished job."""
-        return self.written.exit_code(self._ready.job.allow_failures) if self.written else 0
+        rows = self.shown or self.written
+        return rows.exit_code(self._ready.job.allow_failures) if rows else 0
 
     def now(self) -> Summary:
         """The summary of a job that goes on."""
@@ -113,7 +119,7 @@ class Account:
         now = self._outside.now()
         job, counts = self._ready.job, self._ready.counts
         credits = self._ready.briefing.credits
-        return Summary(
+        summary = Summary(
             job=self._id,
             outcome=outcome,
             exit_code=exit_code,
@@ -148,6 +154,17 @@ class Account:
             since_last=self.since_last,
             median_wait=self.engine.median_wait() if self.engine else None,
         )
+        return summary.after(self.steps_before, self._all_steps()) if job.steps else summary
+
+    def _all_steps(self) -> RowTotals | None:
+        if self.shown is None:
+            return None
+        counts = {str(status): self.shown.counts[status] for status in RowStatus}
+        own = self._rows()
+        told = [*(step.rows for step in self.steps_before), own]
+        paid = sum(rows.completed + rows.failed - rows.reused for rows in told)
+        reused = max(0, counts["completed"] + counts["failed"] - paid)
+        return RowTotals(own.total, **counts, reused=reused, kept_old=self.shown.kept_old)
 
     def _rows(self) -> RowTotals:
         counts: Mapping[RowStatus, int] = self.tally.counts()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from enricher.api.chaining import resumed
 from enricher.api.orders import job_of
 from enricher.errors import UsageError
 from enricher.job import Job
@@ -49,6 +50,8 @@ def changed(job: Job, options: Mapping[str, Any], environ: Mapping[str, str]) ->
         UsageError: lists every mistake.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    if job.steps:
+        return resumed(job.model_dump(mode="json"), given)
     own = dict(job)
     target = own.pop("target")
     return job_of({**own, registry.find(job.provider).target_option: target, **given}, environ)

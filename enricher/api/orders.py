@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from enricher.errors import CannotGoOn, UsageError
-from enricher.job import Job, Mistake, checked, flag_of, make_job, validated
+from enricher.job import (
+    OF_A_STEP,
+    Job,
+    Mistake,
+    checked,
+    flag_of,
+    make_job,
+    validated,
+    waterfall_of,
+)
 from enricher.jobfile import JobFile, Telling, read_job_file
 from enricher.providers import registry
 
@@ -150,18 +159,85 @@ def order_by_file(
     for mistake in mistakes:
         file.reject_field(mistake.field, mistake.text)
     heed(told or Telling())
+    file.check_files({**given, "input": given["read_from"]} if "read_from" in given else given)
+    chain = Sections(file, given, environ)
+    if file.steps:
+        return _by_steps(chain, options, told or Telling())
+    found = _found_in(chain, file, options)
+    _raise_all(chain, found)
+    if told is None or found.job is None:
+        raise UsageError("The options do not fit together.")  # never: the mistakes were raised
+    return Order(found.job, told, found.remarks)
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """A job file, and what takes precedence over it."""
+
+    file: JobFile
+    given: Mapping[str, Any]
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a file or a step of it says; `others` are mistakes in options."""
+
+    job: Job | None
+    others: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def _by_steps(chain: Sections, options: dict[str, Any], told: Telling) -> Order:
+    """The first of the steps, which knows them all."""
+    file, given = chain.file, chain.given
+    if unfit := [flag_of(name) for name, value in given.items() if value and name in OF_ONE_STEP]:
+        raise UsageError(
+            f"{', '.join(unfit)}: is an option of one step, and {file.path} has several.",
+            mend="Write it into the step that it is for.",
+        )
+    for name in _EACH_CAPPED & file.job.keys():
+        file.reject_field(name, "caps each step by itself: write it under [steps.options]")
+    found = []
+    for step in file.steps:
+        step.check_files(given)
+        own = {**step.without_rivals(given), **_but_mappings(given)}
+        found.append(_found_in(chain, step, {**options, **_parted(own)[1]}))
+    _raise_all(chain, *found)
+    jobs = [one.job for one in found if one.job is not None]
+    remarks = dict.fromkeys(remark for one in found for remark in one.remarks)
+    return Order(waterfall_of(jobs), told, tuple(remarks))
+
+
+_EACH_CAPPED = {"max_runs", "max_credits"}
+OF_ONE_STEP = {
+    *("provider", "base_url", "api_key_file", "api_key_env", "source_id", "output_columns"),
+    *("maps", "templates", "require", *registry.TARGET_OPTIONS, *_EACH_CAPPED),
+}
+"""Options that would mean every step of a waterfall, and can be right for one only."""
+
+
+def _found_in(chain: Sections, section: JobFile, options: dict[str, Any]) -> Found:
+    """The job that a file or a step of it makes, its mistakes noted in the file."""
     vendor = _vendor_of(options)
-    if own_keys := file.own_keys(vendor.own_keys.names if vendor.own_keys else ()):
+    if own_keys := section.own_keys(vendor.own_keys.names if vendor.own_keys else ()):
         options["own_keys"] = own_keys
     if vendor.own_keys:
         for name, text in vendor.own_keys.check(own_keys).mistakes.items():
-            file.reject_own(name, text)
-    remarks = _from_environment(options, given, file, vendor, environ)
-    file.check_files({**given, "input": given["read_from"]} if "read_from" in given else given)
-    job = _checked_with(file, options, given, vendor, environ)
-    if told is None or job is None:
-        raise UsageError("The options do not fit together.")  # never: the mistakes were raised
-    return Order(job, told, remarks)
+            section.reject_own(name, text)
+    remarks = _from_environment(options, chain.given, section, vendor, chain.environ)
+    job, others = _checked_with(chain, section, options, vendor)
+    return Found(job, tuple(others), remarks)
+
+
+def _raise_all(chain: Sections, *found: Found) -> None:
+    """Raise all that is wrong with the file and the options together."""
+    others = dict.fromkeys(text for one in found for text in one.others)
+    if others and not chain.file.mistakes:
+        raise UsageError("\n".join(others), mend="See `enricher run --help`.")
+    for text in others:
+        chain.file.mistakes.append((0, text))
+    chain.file.raise_mistakes()
 
 
 def _but_mappings(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,30 +245,25 @@ def _but_mappings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked_with(
-    file: JobFile,
-    options: Mapping[str, Any],
-    given: Mapping[str, Any],
-    vendor: registry.Vendor,
-    environ: Mapping[str, str],
-) -> Job | None:
-    """The job; all that is wrong with the file and the options is raised together."""
-    addressed = {"checkpoint": file.checkpoint, **_addressed(vendor, options, environ)}
+    chain: Sections, section: JobFile, options: Mapping[str, Any], vendor: registry.Vendor
+) -> tuple[Job | None, list[str]]:
+    """The job, and the mistakes in options; those of the file are noted there."""
+    addressed = {
+        "checkpoint": chain.file.checkpoint,
+        **_addressed(vendor, options, chain.environ),
+    }
     job, mistakes = checked(Job, addressed, vendor.target_option)
     unfit = [Mistake(name, name, text) for name, text in _unfit(vendor, options).items()]
     others = []
     for mistake in (*unfit, *mistakes):
-        if mistake.option in given:
+        owner = section if mistake.field in (*OF_A_STEP, *registry.TARGET_OPTIONS) else chain.file
+        if mistake.option in chain.given:
             others.append(str(mistake))
         elif not mistake.is_missing:
-            file.reject_field(mistake.option, mistake.text)
-        elif mistake.field not in ("output", "checkpoint") and not file.mentions(mistake.option):
-            file.reject_field(mistake.option, "is required, here or as an option")
-    if others and not file.mistakes:
-        raise UsageError("\n".join(others), mend="See `enricher run --help`.")
-    for text in others:
-        file.mistakes.append((0, text))
-    file.raise_mistakes()
-    return job
+            owner.reject_field(mistake.option, mistake.text)
+        elif mistake.field not in ("output", "checkpoint") and not owner.mentions(mistake.option):
+            owner.reject_field(mistake.option, "is required, here or as an option")
+    return job, others
 
 
 def _from_environment(

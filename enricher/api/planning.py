@@ -46,6 +46,8 @@ class Plan:
         samples: for each label the text of the first rows that would be sent.
         rate: requests a second.
         cost: credits of a run, as earlier runs of this target cost; `None` while unknown.
+        steps: of a waterfall the plans of all steps, the first one's being this one; a later step
+            has at most so many rows to enrich. `step` is what one is called.
     """
 
     census: Census
@@ -58,6 +60,8 @@ class Plan:
     samples: Mapping[str, tuple[str, ...]]
     remarks: tuple[str, ...]
     since_last: str = ""
+    step: str = ""
+    steps: tuple["Plan", ...] = ()
 
     @property
     def credits_needed(self) -> float | None:
@@ -65,10 +69,17 @@ class Plan:
         return None if self.cost is None else round(self.cost * self.census.new_runs, 2)
 
     def to_json(self) -> dict[str, Any]:
-        """The object of `plan --json`."""
+        """The object of `plan --json`; of a waterfall the sum of its steps, and each of them."""
+        if not self.steps:
+            return {"schema": 1, **self._told()}
+        told = [plan._told() for plan in self.steps]
+        summed = {name: sum(one[name] for one in told) for name in _ADD_UP}
+        steps = [{"step": plan.step, **one} for plan, one in zip(self.steps, told, strict=True)]
+        return {"schema": 1, **told[0], **summed, "steps": steps}
+
+    def _told(self) -> dict[str, Any]:
         census = self.census
         return {
-            "schema": 1,
             "rows": {
                 "total": census.total,
                 "new": census.new_rows,
@@ -87,6 +98,7 @@ class Plan:
 
 
 SAMPLES = 3
+_ADD_UP = ("new_runs", "requests", "seconds")
 
 
 def _learnt(reader: Reader, job: Job, usual: Callable[..., float]) -> float:
@@ -94,9 +106,10 @@ def _learnt(reader: Reader, job: Job, usual: Callable[..., float]) -> float:
     summary = reader.latest_summary(job.id)
     if summary is None or reader.job(job.id).options.get("mode", Mode.ASYNC) != job.mode:
         return usual()
-    requests = summary["requests"]
+    told = summary["steps"][-1] if summary["steps"] else summary
+    requests = told["requests"]
     sent = requests["submit"] + requests["poll"]
-    return usual(summary["runs"]["submitted"], sent)
+    return usual(told["runs"]["submitted"], sent)
 
 
 async def plan_job(
@@ -145,7 +158,7 @@ def plan_of(ready: Prepared, census: Census, reader: Reader | None = None) -> Pl
             label: tuple(inputs[label] for inputs in samples) for label in ready.mapping.labels
         },
         remarks=(
-            *remarks_on_reading(job, ready.table, census),
+            *(() if job.step else remarks_on_reading(job, ready.table, census)),
             *ready.briefing.remarks,
             *remarks_on(census, ready),
         ),
@@ -168,4 +181,5 @@ def check_consent(
     if consent is None or min(census.new_runs, most) <= ASK_ABOVE:
         return
     if not consent(plan_of(ready, census, reader)):
-        raise CannotGoOn("Nothing was submitted: the answer was no.", code="declined")
+        more = "more " if ready.job.step else ""
+        raise CannotGoOn(f"Nothing {more}was submitted: the answer was no.", code="declined")

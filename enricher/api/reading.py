@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from enricher import sink
+from enricher.api.folding import contexts_of, stored_rows
 from enricher.api.inputs import check_not_input, open_source
-from enricher.api.wiring import shown_columns, stored_flow
 from enricher.api.writing import Writer, check_layouts, is_ours
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
@@ -63,8 +63,9 @@ def status_of(checkpoint: Path, job_id: str | None) -> Status:
             summary = Summary.from_json(reader.latest_summary(record.id) or stored)
             if summary.outcome is JobOutcome.RUNNING:
                 summary = _interrupted(reader, record, summary)
-        doubts = _told(reader.unfinished(record.context, State.IN_DOUBT))
-        second = _told(reader.second_charges(record.context))
+        contexts = contexts_of(reader, record)
+        doubts = _told([one for c in contexts for one in reader.unfinished(c, State.IN_DOUBT)])
+        second = _told([one for c in contexts for one in reader.second_charges(c)])
         evidence = tuple(Evidence(**found) for found in reader.evidence(record.id))
         return Status(summary, doubts, second, evidence)
 
@@ -106,11 +107,10 @@ def _interrupted(reader: Reader, record: JobRecord, last: Summary) -> Summary:
     summary = replace(last, outcome=JobOutcome.INTERRUPTED, eta_seconds=None)
     try:
         job = make_job(record.options)
-        with stored_flow(record, job, open_source(job)) as flow:
+        lookup = partial(reader.records, outputs=bool(job.steps))
+        with stored_rows(reader, record, job, open_source(job), lookup) as shown:
             counts = Counter(
-                str(outcome.status)
-                for _, outcomes in flow.outcomes(reader.records)
-                for outcome in outcomes
+                str(outcome.status) for _, outcomes in shown.outcomes() for outcome in outcomes
             )
     except EnricherError:
         return summary
@@ -149,10 +149,9 @@ def export_to(
             sink.check_writable(place)
             _check_replaceable(reader, place, overwrite)
         lookup = partial(reader.records, outputs=True)
-        with stored_flow(record, job, table) as flow:
-            outputs = shown_columns(reader, record, flow, lookup)
-            check_layouts(job, table, outputs, path)
-            writer = Writer(job, table, outputs, partial(flow.outcomes, lookup), warn)
+        with stored_rows(reader, record, job, table, lookup) as shown:
+            check_layouts(job, table, shown.columns, path)
+            writer = Writer(job, table, shown.columns, shown.outcomes, warn)
             for place in files:
                 note_export(checkpoint, place)
             writer.write(path)

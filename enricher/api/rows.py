@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from enricher.api.folding import stored_rows
 from enricher.api.inputs import open_source
-from enricher.api.wiring import shown_columns, stored_flow
+from enricher.api.wiring import stored_mapping
 from enricher.checkpoint import Reader
 from enricher.job import Job, make_job
 from enricher.model import Json, RowStatus
@@ -60,10 +61,12 @@ def rows_told(
         lookup = partial(reader.records, outputs=True)
         rows: list[RowTold] = []
         matching = number = 0
-        with stored_flow(record, job, open_source(job)) as flow:
-            names = {c.id: c.name for c in shown_columns(reader, record, flow, lookup)}
-            for batch, outcomes in flow.outcomes(lookup):
-                for sent, outcome in zip(flow.mapping.inputs_of(batch), outcomes, strict=True):
+        table = open_source(job)
+        mapping = stored_mapping(record, table)
+        with stored_rows(reader, record, job, table, lookup) as shown:
+            names = {column.id: column.name for column in shown.columns}
+            for batch, outcomes in shown.outcomes():
+                for sent, outcome in zip(mapping.inputs_of(batch), outcomes, strict=True):
                     number += 1
                     if outcome.status not in statuses:
                         continue

@@ -1,83 +1,19 @@
 """`run` and `resume`: one invocation of a job, from the lock to the output."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from contextlib import ExitStack
 
-from enricher.api.account import Account
-from enricher.api.engines import (
-    NOTHING,
-    Recovery,
-    Surroundings,
-    engine_for,
-    recovery_of,
-    work_off,
-)
 from enricher.api.feeder import Feeder
 from enricher.api.hooks import Hooks
-from enricher.api.outside import REAL, Moment, Outside
+from enricher.api.invocation import Invocation
+from enricher.api.outside import REAL, Outside
 from enricher.api.planning import check_consent
-from enricher.api.remarks import (
-    earlier,
-    remarks_on,
-    remarks_on_money,
-    remarks_on_reading,
-    seen_of,
-    since_last,
-)
-from enricher.api.wiring import (
-    Prepared,
-    is_begun,
-    nothing_known,
-    open_input,
-    prepared,
-    shown_columns,
-    stops_in,
-    wanted_by,
-)
-from enricher.api.writing import (
-    RowsWritten,
-    Writer,
-    check_replaceable,
-    files_at,
-    places_of,
-    remove_partial,
-)
-from enricher.checkpoint import Committer, Reader, Store, hold, in_thread
-from enricher.errors import ProviderRefused, ServerGone
-from enricher.feed import Lookup
-from enricher.forecast import ASK_ABOVE, CLOSED_DOUBT, Census
+from enricher.api.steps import Claim, Position, check_step
+from enricher.api.wiring import is_begun, nothing_known, open_input, prepared
+from enricher.api.writing import check_replaceable, places_of
+from enricher.checkpoint import Reader
 from enricher.job import Job
-from enricher.model import (
-    Credits,
-    Event,
-    Failed,
-    Item,
-    Journal,
-    Spent,
-    State,
-    Stop,
-    StopCode,
-)
-from enricher.notice import EventName, Notice
-from enricher.preflight import asker
-from enricher.providers.base import Ask
-from enricher.record import InDoubt
-from enricher.report.evidence import Evidence, evidence_lines
 from enricher.report.summary import Summary
-
-BALANCE_PATIENCE = 10.0
-"""Seconds to try to learn the balance after the job."""
-
-_NOBODY_ANSWERS = (StopCode.SERVER_GONE, StopCode.KEY_REVOKED)
-"""Stops after which nothing more is asked: there would be no answer."""
-
-SNAPSHOT_INTERVAL = 1.0
-"""Seconds between two summaries saved for `status`."""
 
 
 async def run_job(
@@ -86,27 +22,31 @@ async def run_job(
     hooks: Hooks,
     job_id: str,
     outside: Outside = REAL,
+    position: Position | None = None,
 ) -> Summary:
     """Enrich `job.input`, or go on with it; see `api.run`.
 
     A new checkpoint and its lock are made when nothing but the provider can be in the way any more:
-    a mistake leaves no files behind.
+    a mistake leaves no files behind. A step of a waterfall has a `position` among the others.
     """
     started = outside.now()
     table = open_input(job)
     with ExitStack() as held:
+        position = position or Position(Claim(held), started)
         known = is_begun(job.checkpoint)
         if known:
-            held.enter_context(hold(job.checkpoint))
+            position.claim.take(job.checkpoint)
         _check_replaceable(job, known)
         async with prepared(job, table, environ, hooks.warn, outside) as ready:
+            check_step(ready, position)
             feeder = held.enter_context(Feeder())
             census = None
             if not known:
                 census = await feeder.run(ready.flow.census, feeder.checked(nothing_known))
                 check_consent(ready, census, hooks.consent)
-                held.enter_context(hold(job.checkpoint))
-            with Invocation(ready, hooks, job_id, started, feeder, outside) as invocation:
+                position.claim.take(job.checkpoint)
+            life = Invocation(ready, hooks, job_id, started, feeder, outside, position)
+            with life as invocation:
                 return await invocation.run(census)
 
 
@@ -117,272 +57,3 @@ def _check_replaceable(job: Job, known: bool) -> None:
         return
     with Reader(job.checkpoint) as reader:
         check_replaceable(job, reader, places)
-
-
-class Invocation:
-    """One life of a job; a context manager that closes its checkpoint."""
-
-    def __init__(
-        self,
-        ready: Prepared,
-        hooks: Hooks,
-        job_id: str,
-        started: Moment,
-        feeder: Feeder,
-        outside: Outside,
-    ) -> None:
-        self._ready = ready
-        self._job = ready.job
-        self._hooks = hooks
-        self._id = job_id
-        self._started = started
-        self._outside = outside
-        self._store = Store.open(self._job.checkpoint, outside.clock)
-        self._reader = Reader(self._job.checkpoint)
-        self._feeder = feeder
-        self._feeder_reader = Reader(self._job.checkpoint)
-        self._writer = ThreadPoolExecutor(1, "checkpoint")
-        self._account = Account(ready, job_id, started, outside)
-        self._saving: list[asyncio.Future[None]] = []
-        self._outgrown = False
-        self._asked_to_stop: Stop | None = None
-        self._signalled = False
-
-    def __enter__(self) -> "Invocation":
-        self._number = self._store.begin(
-            self._id,
-            self._ready.context,
-            self._ready.briefing.asked,
-            options=self._job.model_dump(mode="json"),
-            mapping=self._ready.mapping.described(),
-            output_columns=[asdict(column) for column in self._ready.briefing.outputs],
-            rows_before=self._ready.briefing.rows,
-            revision=self._ready.briefing.revision,
-        )
-        this_pass = self._store.this_pass
-        wanted = wanted_by(self._job, self._ready.flow, this_pass)
-        self._flow = replace(self._ready.flow, wanted=wanted)
-        self._stops = stops_in(self._ready, this_pass, self._started.steady)
-        self._store.save_spent(self._stops.purse.spent)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._feeder.__exit__()
-        self._writer.shutdown()
-        self._feeder_reader.close()
-        self._reader.close()
-        self._store.close()
-
-    async def run(self, census: Census | None = None) -> Summary:
-        """Work the job off. `census` is what a reading of the input found just now."""
-        await self._save(self._account.now())  # a large input takes its time to count
-        counted = census
-        census, before = await self._census(counted)
-        if counted is None:
-            check_consent(self._ready, census, self._hooks.consent, self._reader)
-        self._remark(census, before)
-        recovery = recovery_of(self._reader, self._ready.context, self._outside.clock())
-        self._account.begin(census, recovery.stalled)
-        await self._save(self._account.now())
-        self._hooks.ready(self._stop)
-        stop = await self._work(recovery)
-        if stop is None and self._outgrown:  # by now every run under way has ended, or stalled
-            stop = await self._again()
-        if stop is None and self._job.in_doubt is not InDoubt.HOLD:
-            stop = await self._again(doubts=True)
-        return await self._finish(stop)
-
-    async def _again(self, *, doubts: bool = False) -> Stop | None:
-        """Feed once more what the work so far has left to do."""
-        self._account.begin_again()
-        return self._asked_to_stop or await self._work(doubts=doubts)
-
-    def _stop(self, stop: Stop) -> None:
-        """Stop what is at work now, and begin nothing after it."""
-        self._asked_to_stop = self._asked_to_stop or stop
-        self._signalled = self._signalled or bool(stop.signal)
-        if self._account.engine is not None:
-            self._account.engine.stop(stop)
-
-    def _remark(self, census: Census, before: Census | None) -> None:
-        """Say what a person should know before money is spent, or about what was read."""
-        words = f"{census.total:,} rows, {census.new_runs:,} new runs to submit"
-        self._hooks.detail(Notice(EventName.STARTED, words))
-        self._account.since_last = since_last(census, before)
-        for remark in (
-            *remarks_on_reading(self._job, self._ready.table, census),
-            *remarks_on(census, self._ready),
-            *remarks_on_money(census, self._ready),
-        ):
-            self._hooks.warn(remark)
-
-    # --- before ------------------------------------------------------------------------------
-
-    async def _census(self, census: Census | None) -> tuple[Census, Census | None]:
-        """Read the whole input once, unless an earlier reading of the very same file is stored.
-
-        Returns also what the last reading found if the file was another then.
-        """
-        seen = seen_of(self._ready, self._flow)
-        stored = self._reader.census(self._id)
-        if stored and stored["seen"] == seen and not self._asks_about(stored["census"]):
-            return Census(**stored["census"]), None
-        if census is None or seen["wanted"]:
-            census = await self._feeder.run(self._flow.census, self._lookup())
-        found = {"seen": seen, "census": asdict(census)}
-        await self._stored(self._store.save_census, self._id, found)
-        return census, earlier(stored, seen)
-
-    def _asks_about(self, census: Mapping[str, Any]) -> bool:
-        """Whether a person will be asked, who must hear what is still to be bought."""
-        return self._hooks.consent is not None and census["new_runs"] > ASK_ABOVE
-
-    # --- the work ----------------------------------------------------------------------------
-
-    async def _work(self, recovery: Recovery = NOTHING, *, doubts: bool = False) -> Stop | None:
-        journal = Committer(self._store.apply, in_thread(self._writer), self._heard)
-        around = Surroundings(
-            journal=journal,
-            stops=self._stops,
-            answered=self._reader.pass_has_answers(self._id),
-            warn=self._hooks.warn,
-            spent=self._keep_spent,
-            most_in_batch=self._reader.max_batch(self._ready.context),
-            learnt=self._keep_max_batch,
-        )
-        engine = self._account.engine = engine_for(self._ready, around)
-        ticker = asyncio.create_task(self._tick())
-        try:
-            return await work_off(engine, self._feed(journal, doubts), recovery)
-        finally:
-            ticker.cancel()
-            await asyncio.wait({ticker})
-            await journal.close()
-            while self._saving:
-                await self._saving.pop()
-
-    async def _feed(self, journal: Journal, doubts: bool) -> AsyncIterator[Sequence[Item]]:
-        batches = self._flow.feed(self._lookup(), doubts=doubts)
-        tally = self._account.tally
-        closed: set[bytes] = set()
-        while True:
-            tally.reading()
-            fed = await self._feeder.run(next, batches, None)
-            if fed is None:
-                return
-            tally.seen(fed.seen)
-            self._outgrown = self._outgrown or fed.outgrown
-            for key in fed.closed.keys() - closed:  # an equal row may have closed it just now
-                journal.post(Failed(key, CLOSED_DOUBT, fed.closed[key]))
-            closed.update(fed.closed)
-            yield fed.items
-
-    def _heard(self, event: Event) -> None:
-        if detail := self._account.hear(event):
-            self._hooks.detail(detail)
-
-    def _keep_spent(self, spent: Spent) -> None:
-        self._account.used = spent.used
-        self._saving.append(asyncio.ensure_future(self._stored(self._store.save_spent, spent)))
-
-    def _keep_max_batch(self, most: int) -> None:
-        self._saving.append(asyncio.ensure_future(self._stored(self._store.save_max_batch, most)))
-
-    async def _tick(self) -> None:
-        while True:
-            now = self._account.now()
-            self._hooks.progress(now)
-            await self._save(now)
-            await asyncio.sleep(SNAPSHOT_INTERVAL)
-
-    async def _save(self, summary: Summary) -> None:
-        await self._stored(self._store.save_summary, self._number, summary.to_stored())
-
-    async def _stored(self, write: Callable[..., None], *args: Any) -> None:
-        """Write in the checkpoint's thread: one connection must not be used by two at once."""
-        await asyncio.get_running_loop().run_in_executor(self._writer, write, *args)
-
-    def _lookup(self, *, outputs: bool = False) -> Lookup:
-        return self._feeder.checked(partial(self._feeder_reader.records, outputs=outputs))
-
-    # --- after -------------------------------------------------------------------------------
-
-    async def _finish(self, stop: Stop | None) -> Summary:
-        refused = stop is not None and self._code_of(stop) == 1
-        if not refused:
-            await self._write(is_finished=stop is None)
-            if self._account.written and (kept := self._account.written.kept_old):
-                self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
-        self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
-        exit_code = self._code_of(stop) if stop else self._account.exit_code()
-        if stop is None:
-            await self._stored(self._store.finish_pass)
-        await self._save(self._account.ended(stop, exit_code))
-        unanswered = stop is not None and (refused or stop.code in _NOBODY_ANSWERS)
-        if not unanswered and not self._signalled:  # else nobody waits for it
-            await self._gather_evidence(await self._ask_balance())
-        summary = self._account.ended(stop, exit_code)
-        await self._save(summary)
-        self._hooks.progress(summary)
-        return summary
-
-    async def _ask_balance(self) -> Credits | None:
-        """What is left after the job is good to know, and nothing more hangs on it."""
-        with suppress(ProviderRefused, ServerGone):
-            balance = await self._ready.provider.balance(self._ask())
-            if balance is not None:
-                self._account.credits_after = balance.remaining
-                self._stops.purse.read(balance.used)
-                await self._stored(self._store.save_spent, self._stops.purse.spent)
-            return balance
-        return None
-
-    def _ask(self) -> Ask:
-        ready = self._ready
-        return asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
-
-    async def _gather_evidence(self, balance: Credits | None) -> None:
-        """How the account and the target changed, for the person who decides about the doubts."""
-        this_pass = self._store.this_pass
-        acknowledged, doubts = self._reader.attempts_of(this_pass.id)
-        if not doubts:
-            return
-        rows = None
-        with suppress(ProviderRefused, ServerGone):
-            rows = await self._ready.provider.rows(self._ask())
-        evidence = Evidence(
-            acknowledged,
-            doubts,
-            None if rows is None or this_pass.rows_before is None else rows - this_pass.rows_before,
-            self._stops.purse.spent.credits if balance else None,
-        )
-        await self._stored(self._store.save_evidence, asdict(evidence))
-        for line in evidence_lines(evidence):
-            self._hooks.warn(line)
-
-    async def _write(self, *, is_finished: bool) -> None:
-        """Write what there is: the output and the failures, or what goes beside them until then."""
-        for path in files_at(self._job, is_finished):
-            await self._stored(self._store.claim_output, str(path))
-        self._account.written = await self._feeder.run(self._write_files, is_finished)
-
-    def _write_files(self, is_finished: bool) -> RowsWritten:
-        reader, lookup = self._feeder_reader, self._lookup(outputs=True)
-        columns = shown_columns(reader, reader.job(self._id), self._flow, lookup)
-        outcomes = partial(self._flow.outcomes, lookup)
-        writer = Writer(self._job, self._ready.table, columns, outcomes, self._hooks.warn)
-        rows = writer.write_at(is_finished)
-        if is_finished:
-            remove_partial(self._job, self._feeder_reader)
-        return rows
-
-    def _code_of(self, stop: Stop) -> int:
-        match stop.code:
-            case StopCode.SIGNAL:
-                return 128 + stop.signal
-            case StopCode.SERVER_GONE | StopCode.MAX_RUNS | StopCode.STOP_AFTER:
-                return 4
-            case StopCode.MAX_CREDITS | StopCode.MAX_FAILURES:
-                return 5
-            case _:
-                return 5 if self._reader.pass_has_answers(self._id) else 1

@@ -26,6 +26,11 @@ def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False
     Raises:
         UsageError, InputError, OutputError, ManifestError: see `errors`.
     """
+    if job.steps:
+        raise UsageError(
+            "A job of several steps cannot be run in shards.",
+            mend="Run it without shards.",
+        )
     if is_standard(job.input) or not isinstance(job.input, Path):
         raise UsageError(
             f"{job.input} cannot be run in shards: each reads the input, which must be a file.",

@@ -166,7 +166,8 @@ async def prepared(
             briefing.labels, table.columns, job.maps, job.templates, briefing.optional
         )
         context = Context(job.provider, job.origin, briefing.account, job.target, job.source_id)
-        check_layouts(job, table, briefing.outputs)
+        if not job.steps:  # else it is known only when all of them are
+            check_layouts(job, table, briefing.outputs)
         with flow_of(job, table, mapping, context, briefing.asked, briefing.revision) as flow:
             yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
 
@@ -251,7 +252,7 @@ def flow_of(
 
 def _selection(job: Job, table: Table, mapping: InputMapping) -> Selection:
     choice = choice_of(job)
-    if not job.where:
+    if not choice.where:
         return Selection(choice, mapping.labels)
     with closing(table.batches()) as batches:
         where = Where(job.where, table.columns, next(batches, None))
@@ -259,7 +260,9 @@ def _selection(job: Job, table: Table, mapping: InputMapping) -> Selection:
 
 
 def choice_of(job: Job) -> Choice:
-    """Which rows the user named."""
+    """Which rows the user named; of a later step only those that earlier ones leave open."""
+    if job.step:
+        return Choice(require=job.require)
     return Choice(job.where, job.require, job.sample, job.seed or 0, job.offset, job.limit)
 
 

@@ -13,6 +13,7 @@ from enricher.job import Job, partial_of
 from enricher.model import Limit, OutputColumn, RowStatus, Warn
 from enricher.places import Place, format_of, is_standard
 from enricher.source import Table
+from enricher.waterfall import STEP
 
 
 @dataclass(slots=True)
@@ -177,8 +178,7 @@ class Writer:
                 rows.counts.update(outcome.status for outcome in outcomes)
                 rows.in_charge.update(o.status for o in outcomes if not o.left_out)
                 rows.kept_old += sum(outcome.kept_old for outcome in outcomes)
-                pair = (batch, outcomes)
-                yield sink.enriched(pair) if self._job.only_enriched else pair
+                yield self._shown((batch, outcomes))
 
         if path is None:
             for _ in counted():
@@ -191,6 +191,11 @@ class Writer:
         if written.cut:
             self._warn_of_cut(written.cut)
         return rows
+
+    def _shown(self, pair: sink.Pair) -> sink.Pair:
+        """The rows of a batch that are written; counted are those of the input."""
+        kept = sink.enriched(pair) if self._job.only_enriched else pair
+        return sink.exploded(kept, (STEP,)) if self._job.explode else kept
 
     def write_failures(self, path: Place) -> None:
         """Write the rows that failed or are in doubt, to be fed back."""

@@ -144,12 +144,16 @@ class Store:
                 "UPDATE passes SET spent = ? WHERE id = ?", (json.dumps(asdict(spent)), self._pass)
             )
 
-    def finish_pass(self) -> None:
-        """The job is finished: its next invocation begins a new pass."""
+    def finish_pass(self, earlier: Sequence[str] = ()) -> None:
+        """The job is finished, and so are the `earlier` steps: a new pass begins with the next."""
         with self._transaction():
-            self._sql.execute(
-                "UPDATE passes SET finished_at = ? WHERE id = ?", (self._clock(), self._pass)
-            )
+            now = self._clock()
+            self._sql.execute("UPDATE passes SET finished_at = ? WHERE id = ?", (now, self._pass))
+            for job in earlier:
+                self._sql.execute(
+                    "UPDATE passes SET finished_at = ? WHERE job = ? AND finished_at IS NULL",
+                    (now, job),
+                )
 
     def save_census(self, job: str, census: Mapping[str, Any]) -> None:
         """Keep what a complete reading of the input found, with the input's fingerprint."""

@@ -38,6 +38,14 @@ CHOOSING = (
         help="Write only rows that have a result. Default: all rows.",
     ),
     option(
+        "--explode",
+        is_flag=True,
+        default=None,
+        group=WHAT,
+        help="Write a row for each row of a result: where all outputs of a row are equally long"
+        " lists, their elements below each other, the input's columns repeated.",
+    ),
+    option(
         "--failures",
         metavar="PATH",
         group=WHAT,

@@ -63,7 +63,17 @@ def command(source: str, shards: int | None, **given: Any) -> int:
 
 
 def plan_lines(plan: "Plan") -> list[str]:
-    """The plan for a person."""
+    """The plan for a person; of a waterfall the plans of its steps."""
+    if not plan.steps:
+        return _lines(plan)
+    lines: list[str] = []
+    for step in plan.steps:
+        lines += ["", f"Step {printable(step.step)}" + (", at most:" if lines else ":")]
+        lines += _lines(step)
+    return lines[1:]
+
+
+def _lines(plan: "Plan") -> list[str]:
     census = plan.census
     lines = [f"Grid:      {printable(plan.title)}", "Mapping:"]
     for label, fed in plan.mapping.items():

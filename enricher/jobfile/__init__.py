@@ -15,8 +15,19 @@ from pydantic import ValidationError
 
 from enricher.errors import JobFileError
 from enricher.harmless import printable
-from enricher.job import Job
-from enricher.jobfile.layout import INPUTS, OPTIONS, PROVIDER, RIVALS, Key, keys, nearest
+from enricher.job import OF_A_STEP, Job
+from enricher.jobfile.layout import (
+    INPUTS,
+    OPTIONS,
+    PROVIDER,
+    RIVALS,
+    STEPS,
+    TARGETS,
+    WANTED,
+    Key,
+    keys,
+    nearest,
+)
 from enricher.jobfile.places import places, syntax_error
 from enricher.jobfile.schema import schema
 from enricher.jobfile.telling import LogFormat, Telling
@@ -42,6 +53,7 @@ class JobFile:
         job, telling: the options that are in order, by field.
         mistakes: everything else: the line (0 where there is none), and a text with the place.
         unread: keys of `[provider]` that only the provider itself may know.
+        steps: those of a waterfall, each with sections of its own; `place` is where they stand.
     """
 
     path: Path
@@ -49,6 +61,8 @@ class JobFile:
     telling: dict[str, Any] = field(default_factory=dict)
     mistakes: list[tuple[int, str]] = field(default_factory=list)
     unread: dict[str, Any] = field(default_factory=dict)
+    steps: list["JobFile"] = field(default_factory=list)
+    place: tuple[str, ...] = ()
     _lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     @property
@@ -58,11 +72,14 @@ class JobFile:
 
     def reject(self, path: tuple[str, ...], text: str) -> None:
         """Note a mistake in the key `path`."""
+        path = (*self.place, *path)
         line = next((self._lines[p] for p in _upwards(path) if p in self._lines), 0)
         where = f"{self.path}:{line}" if line else str(self.path)
-        shown = ".".join(path)
+        shown = ".".join(_counted(path))
         words = f"{where}: {shown}: {text}" if shown else f"{where}: {text}"
-        self.mistakes.append((line, printable(words)))
+        mistake = (line, printable(words))
+        if mistake not in self.mistakes:  # what the steps share is wrong for each of them
+            self.mistakes.append(mistake)
 
     def reject_field(self, name: str, text: str) -> None:
         """Note a mistake in the key of the field `name`."""
@@ -101,7 +118,15 @@ class JobFile:
 
     def mentions(self, name: str) -> bool:
         """Whether the key of the field `name` stands in the file, right or wrong."""
-        return any(key.path in self._lines for key in keys().values() if key.field == name)
+        paths = (key.path for key in keys().values() if key.field == name)
+        return any((*self.place, *path) in self._lines for path in paths)
+
+    def step(self, number: int) -> "JobFile":
+        """A step, whose mistakes are this file's."""
+        place = (STEPS, str(number))
+        step = JobFile(self.path, mistakes=self.mistakes, place=place, _lines=self._lines)
+        self.steps.append(step)
+        return step
 
     def without_rivals(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options of the job and of its telling that nothing in `given` takes the place of."""
@@ -150,11 +175,48 @@ def read_job_file(path: Path) -> JobFile:
             mend='Texts stand in quotes, and each key in a line of its own: grid = "a1b2".',
         ) from None
     file = JobFile(path, _lines=places(text))
+    _take_sections(file, {name: value for name, value in data.items() if name != STEPS})
+    if STEPS in data:
+        _take_steps(file, data)
+    return file
+
+
+def _take_sections(file: JobFile, data: Mapping[str, Any]) -> None:
     for key_path, value in _statements(file, data):
         _take(file, key_path, value)
     _take_inputs(file, data.get(INPUTS, {}))
     _find_rivals(file)
-    return file
+
+
+def _take_steps(file: JobFile, data: Mapping[str, Any]) -> None:
+    """`[[steps]]`: each has the sections of a job file, and the outputs that it must fill."""
+    steps = data[STEPS]
+    if not isinstance(steps, list) or not all(isinstance(one, dict) for one in steps):
+        file.reject((STEPS,), "must be tables, each step one: [[steps]]")
+        return
+    for section in (PROVIDER, INPUTS):
+        if section in data:
+            file.reject((section,), f"belongs to a step where there are some: [steps.{section}]")
+    if len(steps) < 2:
+        file.reject((STEPS,), "one step is none: write its sections without `steps.`")
+    for number, found in enumerate(steps):
+        _take_step(file.step(number), found)
+
+
+def _take_step(step: JobFile, data: Mapping[str, Any]) -> None:
+    rest = {name: value for name, value in data.items() if name != WANTED}
+    for name in rest.keys() - {PROVIDER, INPUTS, OPTIONS}:
+        step.reject((name,), f"unknown key; a step has {WANTED}, {PROVIDER}, {INPUTS}, {OPTIONS}")
+        del rest[name]
+    _take_sections(step, rest)
+    wanted = data.get(WANTED, [])
+    if isinstance(wanted, list) and all(isinstance(name, str) and name for name in wanted):
+        step.job[WANTED] = wanted
+    else:
+        step.reject((WANTED,), "must be a list of names of outputs in quotes")
+    for name in (*step.job, *step.telling):
+        if name not in (*OF_A_STEP, *TARGETS):
+            step.reject_field(name, "is one for all steps: it stands under [options] of the file")
 
 
 def _text_of(path: Path) -> str:
@@ -297,6 +359,13 @@ def _find_rivals(file: JobFile) -> None:
             for key in both:
                 file.job.pop(key.field, None)
                 file.telling.pop(key.field, None)
+
+
+def _counted(path: tuple[str, ...]) -> tuple[str, ...]:
+    """`steps[1].provider` for the first step, whose place is counted from 0."""
+    if path[:1] != (STEPS,) or len(path) < 2:
+        return path
+    return (f"{STEPS}[{int(path[1]) + 1}]", *path[2:])
 
 
 def _upwards(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from enricher.job import Job
 from enricher.jobfile.telling import Telling
 
 TOP, PROVIDER, INPUTS, OPTIONS = "", "provider", "inputs", "options"
+STEPS, WANTED = "steps", "wanted"
 
 _AT_THE_TOP = ("input", "output")
 TARGETS = ("grid", "endpoint", "workflow")
@@ -22,8 +23,8 @@ _OF_THE_PROVIDER = (
     *("provider", *TARGETS, "base_url", "source_id", "output_columns"),
     *("api_key_env", "api_key_file"),
 )
-_NO_KEYS = ("read_from", "own_keys", "shard")
-"""Of the command line, and what a provider makes of keys that are its own."""
+_NO_KEYS = ("read_from", "own_keys", "wanted", "step", "steps", "shard")
+"""Of the command line, what a provider makes of keys that are its own, and what steps have."""
 
 _OF_THE_INPUTS = ("maps", "templates")
 _RENAMED = {"provider": "name"}
@@ -88,6 +89,6 @@ def nearest(path: tuple[str, ...], others_known: Collection[str] = ()) -> str:
         where = f"stands under [{others[0].section}]" if others[0].section else "stands at the top"
         return f": `{name}` {where}"
     known = [*others_known, *(key.name for key in keys().values() if key.section == section)]
-    known += [] if section else [PROVIDER, INPUTS, OPTIONS]
+    known += [] if section else [PROVIDER, INPUTS, OPTIONS, STEPS]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" (did you mean `{near[0]}`?)" if near else ""

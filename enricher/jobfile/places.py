@@ -33,6 +33,9 @@ def places(text: str) -> dict[Path, int]:
 def _paths(data: Mapping[str, Any], above: Path = ()) -> Iterator[Path]:
     for key, value in data.items():
         yield (*above, key)
+        if isinstance(value, list):
+            tables = ((str(n), one) for n, one in enumerate(value) if isinstance(one, dict))
+            value = dict(tables)
         if isinstance(value, dict):
             yield from _paths(value, (*above, key))
 

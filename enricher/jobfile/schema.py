@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from enricher.job import Job
-from enricher.jobfile.layout import INPUTS, OPTIONS, PROVIDER, TOP, Key, keys
+from enricher.job import OF_A_STEP, Job
+from enricher.jobfile.layout import INPUTS, OPTIONS, PROVIDER, STEPS, TOP, WANTED, Key, keys
 
 _FED = {
     "description": "What feeds each input of the grid: a column, a template or a constant.",
@@ -36,12 +36,30 @@ def schema(descriptions: Mapping[str, str]) -> dict[str, Any]:
     sections[TOP][PROVIDER] = {**_table(sections[PROVIDER]), "additionalProperties": True}
     sections[TOP][INPUTS] = _FED
     sections[TOP][OPTIONS] = _table(sections[OPTIONS])
+    sections[TOP][STEPS] = _steps(sections)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A job file of enricher",
         **_table(sections[TOP]),
         "$defs": definitions,
     }
+
+
+def _steps(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    own = {name: one for name, one in sections[OPTIONS].items() if name in OF_A_STEP}
+    step = {
+        WANTED: {
+            "description": "Outputs of which the step must fill one, or its row goes on to the next"
+            " step. Default: any result is an answer.",
+            "type": "array",
+            "items": {"type": "string"},
+        },
+        PROVIDER: sections[TOP][PROVIDER],
+        INPUTS: _FED,
+        OPTIONS: _table(own),
+    }
+    words = "Providers that are asked in turn, instead of [provider] and [inputs]."
+    return {"description": words, "type": "array", "minItems": 2, "items": _table(step)}
 
 
 def _table(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Changes(TypedDict, total=False):
     excel_safe: bool
     columns: Sequence[str] | None
     only_enriched: bool
+    explode: bool
     failures: PathText | None
     read_from: PathText | None
     encoding: str | None

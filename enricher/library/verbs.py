@@ -253,6 +253,7 @@ def export(
     read_from: PathText | None = None,
     columns: Sequence[str] | None = None,
     only_enriched: bool = False,
+    explode: bool = False,
     excel_safe: bool = False,
     failures: PathText | None = None,
 ) -> tuple[Place, ...]:
@@ -264,7 +265,7 @@ def export(
         overwrite: replace a file that neither the job nor an export wrote.
         on_event: gets the notes of the writing, such as a warning of formulas.
         read_from: stands in for an input that moved.
-        columns, only_enriched, excel_safe, failures: as options of `run`.
+        columns, only_enriched, explode, excel_safe, failures: as options of `run`.
 
     Returns:
         What was written: paths, or addresses of a store or a database.
@@ -282,6 +283,7 @@ def export(
         "read_from": read_from,
         "columns": columns,
         "only_enriched": only_enriched,
+        "explode": explode,
         "excel_safe": excel_safe,
         "failures": failures,
     }

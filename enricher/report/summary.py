@@ -2,10 +2,10 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 SCHEMA = 1
 
@@ -104,6 +104,26 @@ class ErrorTold:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class StepTold:
+    """What became of one step of a waterfall; as in the summary of a job, of this step alone."""
+
+    job: str | None
+    outcome: JobOutcome
+    provider: str | None
+    target: str | None
+    seconds: float | None
+    rows: RowTotals
+    runs: RunTotals
+    requests: RequestTotals
+    credits: CreditTotals
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "StepTold":
+        """Read what a summary holds."""
+        return cls(**{**data, "outcome": JobOutcome(data["outcome"]), **_totals(data)})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What became of a job, in the fields of `run --json`.
@@ -141,7 +161,7 @@ class Summary:
     runs: RunTotals = field(default_factory=RunTotals)
     requests: RequestTotals = field(default_factory=RequestTotals)
     credits: CreditTotals = field(default_factory=CreditTotals)
-    steps: tuple[()] = ()
+    steps: tuple[StepTold, ...] = ()
     median_wait: float | None = None
     """Estimated seconds between a run's end and its retrieval; for people, not in the object."""
     since_last: str = ""
@@ -168,14 +188,47 @@ class Summary:
                 **data,
                 "outcome": JobOutcome(data["outcome"]),
                 "error": ErrorTold(**error) if error else None,
-                "rows": RowTotals(**data["rows"]),
-                "runs": RunTotals(**data["runs"]),
-                "requests": RequestTotals(**data["requests"]),
-                "credits": CreditTotals(**data["credits"]),
+                **_totals(data),
                 "live": Live(**live) if live else None,
-                "steps": (),
+                "steps": tuple(map(StepTold.from_json, data.get("steps", ()))),
             }
         )
+
+    def after(self, earlier: Sequence[StepTold], rows: RowTotals | None = None) -> "Summary":
+        """The summary of a waterfall, this one being that of the step that it has come to.
+
+        Args:
+            earlier: the steps before.
+            rows: what the rows show, all steps together, if that is known already.
+        """
+        steps = (*earlier, self._as_step())
+        return replace(
+            self,
+            rows=rows or self.rows,
+            runs=_sum(RunTotals, [step.runs for step in steps]),
+            requests=_sum(RequestTotals, [step.requests for step in steps]),
+            seconds=round(sum(step.seconds or 0.0 for step in steps), 1),
+            steps=steps,
+        )
+
+    def _as_step(self) -> StepTold:
+        return StepTold(**{field.name: getattr(self, field.name) for field in fields(StepTold)})
+
+
+Totals = TypeVar("Totals", RunTotals, RequestTotals)
+
+
+def _sum(kind: type[Totals], each: Sequence[Totals]) -> Totals:
+    return kind(**{f.name: sum(getattr(one, f.name) for one in each) for f in fields(kind)})
+
+
+def _totals(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "rows": RowTotals(**data["rows"]),
+        "runs": RunTotals(**data["runs"]),
+        "requests": RequestTotals(**data["requests"]),
+        "credits": CreditTotals(**data["credits"]),
+    }
 
 
 def utc(seconds: float) -> str:

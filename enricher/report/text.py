@@ -8,7 +8,7 @@ from enricher.formats import Ragged
 from enricher.harmless import printable
 from enricher.model import StopCode
 from enricher.places import is_standard, marked, parse_place
-from enricher.report.summary import JobOutcome, Summary
+from enricher.report.summary import JobOutcome, StepTold, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ def summary_lines(summary: Summary) -> list[str]:
     states = ("completed", "failed", "skipped", "in_doubt", "pending")
     told = [f"{getattr(rows, s)} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
     lines.append(f"  rows        {rows.total}: {', '.join(told) or 'none'}")
+    lines += [_step_line(number, step) for number, step in enumerate(summary.steps, 1)]
     if summary.since_last:
         lines.append(f"  input       {printable(summary.since_last)}")
     lines.append(
@@ -58,6 +59,14 @@ def summary_lines(summary: Summary) -> list[str]:
     if hint := _next_command(summary):
         lines.append(hint)
     return lines
+
+
+def _step_line(number: int, step: StepTold) -> str:
+    rows, name = step.rows, printable(step.provider or "")
+    states = ("completed", "failed", "in_doubt", "pending")
+    told = [f"{getattr(rows, s)} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
+    submitted = f"{step.runs.submitted} runs submitted"
+    return f"  step {number:<6} {name}: {', '.join([*told, submitted])}"
 
 
 def headline(summary: Summary) -> str:

@@ -1,6 +1,7 @@
 """Write the output: the input's rows and their outcomes, in order, whole or not at all.
 
 chosen.py     only some of the rows
+exploded.py   results of several rows as so many rows
 layout.py     which columns, and how they are named
 target.py     a temporary file beside the target, renamed when it is complete
 stream.py     where text goes: packed or plain, a file or standard output
@@ -24,6 +25,7 @@ from enricher.formats import parse_name
 from enricher.places import Database, Place, is_standard
 from enricher.sink.chosen import enriched, failed, failure_layout, is_of_failures
 from enricher.sink.delimited import write_delimited
+from enricher.sink.exploded import exploded
 from enricher.sink.layout import (
     Layout,
     Pair,
@@ -59,6 +61,7 @@ __all__ = [
     "check_writable",
     "enriched",
     "exists",
+    "exploded",
     "failed",
     "failure_layout",
     "is_of_failures",

@@ -115,6 +115,37 @@ def test_results_of_several_rows_are_lists(tmp_path) -> None:
         assert pl.read_parquet(desk.folder / "out.parquet").height == 12
 
 
+def test_results_of_several_rows_are_rows_on_request(tmp_path) -> None:
+    with scale_desk(tmp_path) as desk:
+        names = [f"Company {number}" for number in range(12)]
+        desk.write("leads.csv", ["Name,Zip", *(f"{name},00123" for name in names)])
+        told = run(desk, "-o", "out.csv", "--explode", workflow=PEOPLE_FINDER.id).json
+        expected = [
+            (name, row)
+            for name in names
+            for row in PEOPLE_FINDER.rows({"company_name": name, "region": "DE"}) or [{}]
+        ]
+        assert len(expected) > 12, "some results have several rows"
+        table = cells(desk.folder / "out.csv")
+        assert table.column("Name") == [name for name, _ in expected]
+        assert set(table.column("Zip")) == {"00123"}
+        assert table.column("Place") == [row.get("place") or "" for _, row in expected]
+        assert (told["rows"]["total"], told["rows"]["completed"]) == (12, 12)
+        assert set(table.column("enrichment_status")) == {"completed"}
+
+        checkpoint = "out.csv.checkpoint.db"
+        for name in ("rows.parquet", "rows.ndjson"):
+            desk.do("export", checkpoint, "-o", name, "--explode")
+        written = pl.read_parquet(desk.folder / "rows.parquet")
+        assert written["Score"].dtype == pl.Float64, "not lists, and not JSON text"
+        scores = [row.get("score") for _, row in expected]
+        assert written["Score"].to_list() == scores
+        lines = (desk.folder / "rows.ndjson").read_text().splitlines()
+        assert [json.loads(line)["Score"] for line in lines] == scores
+        assert run(desk, "-o", "out.csv", workflow=PEOPLE_FINDER.id).json["runs"]["submitted"] == 0
+        assert len(cells(desk.folder / "out.csv").rows) == 12, "without the option a row is a row"
+
+
 def test_failures_say_what_the_cards_said(tmp_path) -> None:
     with scale_desk(tmp_path, fail_rate=0.6) as desk:
         names = [f"Company {number}" for number in range(15)]
