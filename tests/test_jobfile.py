@@ -279,7 +279,7 @@ def test_the_schema_has_every_key_with_words_for_people() -> None:
         assert {"type", "anyOf", "$ref"} & found.keys(), key.path
         assert "null" not in json.dumps(found), key.path
     options = schema["properties"]["options"]["properties"]
-    assert options["max_runs"]["description"].startswith("Send at most N submissions")
+    assert options["max_runs"]["description"].startswith("Submit at most N runs")
     assert options["max_failures"]["default"] == "50%"
 
 
