@@ -252,6 +252,17 @@ def test_two_looks_at_a_run_lie_apart():
         )
 
 
+def test_when_nothing_is_left_to_submit_a_run_is_looked_at_soon():
+    """Its next look was set while nobody knew how much there was to do."""
+    schedule = schedule_of(to_come=math.inf)
+    found = run("a")
+    schedule.opened(found.key)
+    schedule.looked(found, ended=False, on=True, now=3.0)
+    assert schedule.due_at() > 15
+    schedule.expect(0)
+    assert schedule.due_at() < 8
+
+
 # --- how many ---------------------------------------------------------------------------------
 
 

@@ -191,7 +191,7 @@ class Engine:
             self._schedule.opened(item.key)
             self._tasks.start(self._intend(item), self._preparing)
         left = self._intake.left + len(self._preparing)
-        self._schedule.to_come = 0 if self._stops.why(now) else left
+        self._schedule.expect(0 if self._stops.why(now) else left)
 
     def _has_room(self, now: float) -> bool:
         if len(self._preparing) >= self._schedule.room() or now < self._begins_at():

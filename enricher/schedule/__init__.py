@@ -126,6 +126,12 @@ class Schedule:
         if self._open[key] <= 0:
             del self._open[key]
 
+    def expect(self, to_come: float) -> None:
+        """So many items are still to be prepared: the fewer are left, the less a look costs."""
+        if to_come != self.to_come:
+            self.to_come = to_come
+            self._heed()
+
     def sent(self, key: bytes, now: float) -> None:
         self._unanswered[key] = now
 
