@@ -143,7 +143,7 @@ def test_version_is_one_line(desk: Desk) -> None:
 
 # --- help -----------------------------------------------------------------------------------------
 
-LATER = ("--explode",)
+LATER = ("--cluster",)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -158,7 +158,7 @@ def test_help_shows_what_there_is_and_nothing_that_is_to_come(shared_desk: Desk,
         assert re.findall(r"^  ([\w-]+)  ", text.split("Commands:")[1], re.MULTILINE) == [*COMMANDS]
 
 
-@pytest.mark.parametrize("option", ["--explode", "--explode=1"])
+@pytest.mark.parametrize("option", ["--cluster=local:3"])
 def test_what_is_to_come_is_refused_and_not_ignored(shared_desk: Desk, option) -> None:
     said = shared_desk.do("run", "leads.csv", "--grid", COMPANIES.id, option, exits=2)
     assert f"No such option '{option.partition('=')[0]}'" in said.err
