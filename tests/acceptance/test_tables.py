@@ -208,7 +208,7 @@ def test_a_pipe_from_end_to_end(desk: Desk) -> None:
     (told,) = [line for line in said.err.splitlines() if "the checkpoint is" in line]
     checkpoint = Path(told.partition("the checkpoint is ")[2])
     assert checkpoint.exists()
-    assert desk.folder / "state" in checkpoint.parents
+    assert desk.folder.parent / "state" in checkpoint.parents
     assert desk.do("export", checkpoint, "-o", "-").out == said.out
     assert desk.do("resume", checkpoint).out == said.out
     assert "--json has no place there" in desk.do("resume", checkpoint, "--json", exits=2).err
