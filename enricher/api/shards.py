@@ -236,7 +236,14 @@ def merge_shards(
             rows = writer.write(place)
             if job.failures:
                 writer.write_failures(job.failures)
-        return 4 if len(readers) < manifest.shards else rows.exit_code(job.allow_failures)
+        if len(readers) < manifest.shards or any(map(_goes_on, readers.values())):
+            return 4
+        return rows.exit_code(job.allow_failures)
+
+
+def _goes_on(shard: Reader) -> bool:
+    """Whether its job is not finished: more of its rows may come."""
+    return bool(shard.open_pass(shard.job().id))
 
 
 @contextmanager
@@ -253,7 +260,7 @@ def _opened(
                 missing.append(f"{index} (not begun)")
                 continue
             readers[index] = held.enter_context(Reader(checkpoint))
-            if readers[index].open_pass(readers[index].job().id):
+            if _goes_on(readers[index]):
                 missing.append(f"{index} (not finished)")
         if missing and not (partial_too and readers):
             raise CheckpointError(

@@ -69,8 +69,10 @@ def test_a_killed_shard_goes_on_where_it_stopped(new_desk) -> None:
     assert "0 (not begun), 1 (not finished), 2 (not begun)" in said.err
     desk.do("merge", "m.json", "-o", "out.csv", "--partial", exits=4)
     assert "pending" in cells(desk.folder / "out.csv").column("enrichment_status")
-    for index in range(COUNT):
-        desk.do(*shard(index), "--in-doubt", "retry", exits=0)
+    for index in (0, 2):
+        desk.do(*shard(index), exits=0)
+    desk.do("merge", "m.json", "-o", "out.csv", "--partial", exits=4)
+    desk.do(*shard(1), "--in-doubt", "retry", exits=0)
     desk.do("merge", "m.json", "-o", "out.csv")
     assert set(cells(desk.folder / "out.csv").column("enrichment_status")) == {
         "completed",
