@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 SEEDS ?= 300
-CORES ?= 2
+WORKERS ?= 4
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,8 +25,8 @@ install: $(VENV)/.dev ## .venv with enricher, its extras and the tools; then .ve
 	@echo "Ready: $(BIN)/enricher --help"
 
 # A file stays together, since its tests share what is dear; the long ones come first.
-test: $(VENV)/.dev ## the test suite on CORES=2; ARGS="-k word -x" goes to pytest
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.dev ## the test suite in WORKERS=4 processes; ARGS="-k word -x" goes to pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: $(VENV)/.dev ## disasters in virtual time: SEEDS=300; ARGS="--seed 17 -v" repeats one
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs 2 $(ARGS)
