@@ -91,7 +91,10 @@ class Loop(VirtualLoop):
         self, future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]
     ) -> None:
         del self._working[future]
-        if future.cancelled() or not self.on_work():
+        if future.cancelled():
+            return
+        if not self.on_work():
+            self.call_soon(lambda: None)  # the process dies now, not when its next timer is due
             return
         try:
             future.set_result(func(*args))
