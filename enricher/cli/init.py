@@ -8,9 +8,9 @@ import click
 
 from enricher.cli.groups import PATH, WHAT, GroupedCommand, option
 from enricher.cli.options import BASE_URL, GRID, KEY_FILE
+from enricher.cli.questions import answered
 from enricher.cli.telling import say, warn
 from enricher.cli.voice import voice
-from enricher.cli.work import answered
 from enricher.errors import MappingError
 from enricher.harmless import printable
 

@@ -46,7 +46,7 @@ def set_key(words: tuple[str, ...]) -> int:
         text, origin = click.prompt("API key", hide_input=True, err=True), "what was typed"
     else:
         text, origin = sys.stdin.read(LARGEST_KEY), "standard input"
-    from enricher.api import keys  # not before the question: see `confirmed`
+    from enricher.api import keys  # not before the prompt: polars puts itself before its Ctrl-C
 
     say(f"Kept in {keys.keep_key(text, origin)}. Try it: enricher key test")
     return 0

@@ -7,8 +7,9 @@ import click
 
 from enricher.cli.asking import ASKING, access
 from enricher.cli.groups import MONEY, GroupedCommand, option
+from enricher.cli.questions import answered_yes, can_ask
 from enricher.cli.signals import watch
-from enricher.cli.telling import can_ask, confirmed, say, tell, warn
+from enricher.cli.telling import say, tell, warn
 from enricher.errors import UsageError
 
 
@@ -57,7 +58,7 @@ def yes_to(path: Path, base_url: str, yes: bool) -> bool:
     """Whether to go on; from then on a signal waits until the new key is in its file."""
     if not yes:
         say(f"The key in {path} is of {base_url}. It will be void at once, wherever it is used.")
-        if not confirmed("Have a new one made?"):
+        if not answered_yes("Have a new one made?"):
             return False
     watch.deliver_to(lambda _: say("The rotation is under way: it is ended first."))
     return True

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
-from enricher.cli.signals import STOPPING
 from enricher.cli.voice import voice
 from enricher.errors import EnricherError, OutputError
 from enricher.harmless import is_harmless, printable, printable_lines
@@ -278,21 +277,3 @@ def _summary_file(arguments: Sequence[str]) -> Path | None:
 
 def is_terminal() -> bool:
     return sys.stderr.isatty()
-
-
-def can_ask() -> bool:
-    """Whether somebody is there to see a question and to answer it."""
-    return sys.stdin.isatty() and is_terminal()
-
-
-def confirmed(question: str) -> bool:
-    """Ask a person; everything but a yes is a no.
-
-    polars, once imported, puts its own handler of Ctrl-C before Python's, after which a read that
-    was interrupted goes on as if nothing had been: that is undone here.
-    """
-    for number in STOPPING:
-        signal.siginterrupt(number, True)
-    click.echo(f"{printable(question)} [y/N] ", nl=False, file=people())
-    people().flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

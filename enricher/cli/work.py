@@ -1,22 +1,18 @@
 """Running a job at the terminal: signals reach it, progress is shown, the summary is told."""
 
-import select
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enricher.cli.metering import Meter
 from enricher.cli.progress import Progress, shown_progress
+from enricher.cli.questions import answered_yes
 from enricher.cli.signals import watch
-from enricher.cli.telling import check_summary_file, detail, people, say, signal_name, tell_summary
+from enricher.cli.telling import check_summary_file, detail, say, signal_name, tell_summary
 from enricher.cli.telling import warn as tell_warning
 from enricher.cli.voice import voice
 from enricher.errors import EnricherError
 from enricher.notice import EventName
-
-_LISTEN = 0.1
-"""Seconds that a wait for an answer lasts before signals are looked at."""
 
 if TYPE_CHECKING:
     from enricher.api import Hooks, Plan, Stop, Summary
@@ -68,21 +64,6 @@ def _asking(progress: Progress) -> "Callable[[Plan], bool]":
             return answered_yes(f"Submit {plan.census.new_runs:,} new runs?")
 
     return agreed
-
-
-def answered_yes(question: str) -> bool:
-    """Ask a person on the terminal; anything but a yes is a no."""
-    return answered(f"{question} [y/N] ").casefold() in ("y", "yes")
-
-
-def answered(question: str) -> str:
-    """What a person types; empty at the end of the input. A signal ends the wait."""
-    stream = people()
-    stream.write(question)
-    stream.flush()
-    while not select.select([sys.stdin], [], [], _LISTEN)[0]:
-        pass  # a handler runs between two waits, whichever thread the signal came to
-    return sys.stdin.readline().strip()
 
 
 def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
