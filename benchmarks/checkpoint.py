@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from enricher.checkpoint import Committer, Reader, Store, in_thread
+from enricher.checkpoint import Committer, JobSpec, Reader, Store, in_thread
 from enricher.model import Completed, Context, Event, GotId, Intended, Item
 
 _CONTEXT = Context("bitscale", "https://api.example", "ws", "grid")
@@ -56,7 +56,7 @@ def _told(what: str, figure: float, unit: str = "", digits: int = 0) -> None:
 @contextmanager
 def _writing(path: Path) -> Iterator[Store]:
     with closing(Store.open(path)) as store:
-        store.begin("job", _CONTEXT, None, options={}, mapping={}, output_columns=[])
+        store.begin(JobSpec("job", _CONTEXT))
         yield store
 
 

@@ -21,7 +21,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from enricher.checkpoint import Reader, Store
+from enricher.checkpoint import JobSpec, Reader, Store
 from enricher.feed import RowFlow
 from enricher.mapping import KeyMaker, resolve
 from enricher.model import Completed, Context, GotId, Intended, Item, OutputColumn
@@ -107,7 +107,7 @@ def _make(directory: Path, rows: int) -> None:
     pl.scan_csv(directory / "in.csv", infer_schema=False).sink_parquet(directory / "in.parquet")
     keys = KeyMaker(_CONTEXT, _LABELS)
     with closing(Store.open(directory / "job.checkpoint.db")) as store:
-        store.begin("job", _CONTEXT, None, options={}, mapping={}, output_columns=[])
+        store.begin(JobSpec("job", _CONTEXT))
         for start in range(0, _DISTINCT, _GROUP):
             store.apply([e for n in range(start, start + _GROUP) for e in _bought(keys, n)])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from enricher.checkpoint import Committer, Reader, Store, inline
+from enricher.checkpoint import Committer, JobSpec, Reader, Store, inline
 from enricher.engine import BatchEngine, Tools
 from enricher.mapping import KeyMaker
 from enricher.model import (
@@ -66,7 +66,7 @@ class Account:
     async def live(self, items: Iterable[Item], during=lambda _: None):
         """Work the items off, or go on with what an earlier life left; as `api` does it."""
         store = Store.open(self.checkpoint, clock=self._clock)
-        store.begin("job", CONTEXT, None, options={}, mapping={}, output_columns=[])
+        store.begin(JobSpec("job", CONTEXT))
         reader = Reader(self.checkpoint)
         journal = Committer(store.apply, inline(lambda: 0.005))
         transport = Transport(BASE, network=self.network)

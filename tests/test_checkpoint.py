@@ -22,7 +22,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from enricher.checkpoint import Reader, Store, hold
+from enricher.checkpoint import JobSpec, Reader, Store, hold
 from enricher.checkpoint.exports import note_export, was_exported
 from enricher.checkpoint.files import connect_reader, connect_writer
 from enricher.checkpoint.schema import APPLICATION_ID, SCHEMA_VERSION
@@ -543,14 +543,15 @@ def test_an_unknown_job_has_no_pass_no_census_and_no_summary(reader: Reader):
 
 def test_a_job_comes_back_as_it_was_begun(store: Store, reader: Reader):
     context = Context("bitscale", "http://127.0.0.1:8", "ws", "grid-2", "src")
-    store.begin(
+    spec = JobSpec(
         "two",
         context,
         ["b", "a"],
         options={"rate": 5, "input": "Übersicht.csv"},
         mapping={"company_name": {"column": "Firma"}},
-        output_columns=[{"id": "a", "name": "A"}, {"id": "b", "name": "Ä"}],
+        output_columns=[OutputColumn("a", "A"), OutputColumn("b", "Ä")],
     )
+    store.begin(spec)
     job = reader.job()
     assert (job.id, job.context, job.census) == ("two", context, None)
     assert job.asked is not None

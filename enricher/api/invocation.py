@@ -43,7 +43,7 @@ from enricher.api.writing import (
     files_at,
     remove_partial,
 )
-from enricher.checkpoint import Committer, Reader, Store, in_thread
+from enricher.checkpoint import Committer, JobSpec, Reader, Store, in_thread
 from enricher.errors import ProviderRefused, ServerGone
 from enricher.feed import Lookup
 from enricher.forecast import ASK_ABOVE, CLOSED_DOUBT, Census
@@ -110,15 +110,18 @@ class Invocation:
         self._signalled = False
 
     def __enter__(self) -> "Invocation":
+        briefing = self._ready.briefing
         self._number = self._store.begin(
-            self._id,
-            self._ready.context,
-            self._ready.briefing.asked,
-            options=self._job.model_dump(mode="json"),
-            mapping=self._ready.mapping.described(),
-            output_columns=[asdict(column) for column in self._ready.briefing.outputs],
-            rows_before=self._ready.briefing.rows,
-            revision=self._ready.briefing.revision,
+            JobSpec(
+                self._id,
+                self._ready.context,
+                briefing.asked,
+                options=self._job.model_dump(mode="json"),
+                mapping=self._ready.mapping.described(),
+                output_columns=briefing.outputs,
+                revision=briefing.revision,
+                rows_before=briefing.rows,
+            )
         )
         this_pass = self._store.this_pass
         wanted = wanted_by(self._job, self._ready.flow, this_pass)

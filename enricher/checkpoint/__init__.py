@@ -5,7 +5,7 @@
 
 from enricher.checkpoint.committer import Committer, in_thread, inline
 from enricher.checkpoint.lock import hold, is_held
-from enricher.checkpoint.passes import Pass
+from enricher.checkpoint.passes import JobSpec, Pass
 from enricher.checkpoint.reader import JobRecord, Reader, Unfinished
 from enricher.checkpoint.store import Store
 from enricher.checkpoint.survey import Attempt, Stretch, Survey
@@ -14,6 +14,7 @@ __all__ = [
     "Attempt",
     "Committer",
     "JobRecord",
+    "JobSpec",
     "Pass",
     "Reader",
     "Store",

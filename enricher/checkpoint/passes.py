@@ -1,13 +1,35 @@
-"""A pass: from a job's first invocation until it finishes."""
+"""A job as an invocation begins it, and its pass: from its first invocation to its finish."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from enricher.model import Spent
+from enricher.model import Context, OutputColumn, Spent
 
 CONTINUED = (
     "SELECT id, started_at, rows_before, spent FROM passes WHERE job = ? AND finished_at IS NULL"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as an invocation begins it. `options` and `mapping` are JSON objects.
+
+    Attributes:
+        asked: the ids of the outputs to ask for, `None` for all; written with each attempt.
+        revision: of the target; written with each attempt.
+        rows_before: how many rows the target has now, if it was told.
+    """
+
+    id: str
+    context: Context
+    asked: Sequence[str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    output_columns: Sequence[OutputColumn] = ()
+    revision: str = ""
+    rows_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

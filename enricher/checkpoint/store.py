@@ -14,13 +14,12 @@ from sqlite_utils import Database
 
 from enricher.checkpoint import batches
 from enricher.checkpoint.files import connect_writer
-from enricher.checkpoint.passes import CONTINUED, Pass
+from enricher.checkpoint.passes import CONTINUED, JobSpec, Pass
 from enricher.errors import CheckpointError, IllegalTransition
 from enricher.model import (
     BatchEnded,
     BatchFormed,
     Completed,
-    Context,
     Doubted,
     Event,
     Failed,
@@ -83,59 +82,47 @@ class Store:
 
     # --- jobs, passes, invocations -----------------------------------------------------------
 
-    def begin(
-        self,
-        job: str,
-        context: Context,
-        asked: Sequence[str] | None,
-        *,
-        options: Mapping[str, Any],
-        mapping: Mapping[str, Any],
-        output_columns: Sequence[Mapping[str, str]],
-        rows_before: int | None = None,
-        revision: str = "",
-    ) -> int:
-        """Register the job, continue or begin its pass, and begin an invocation; return its id.
-
-        What is asked for is written with each attempt: which columns, and of which `revision` of
-        the target.
-        """
+    def begin(self, job: JobSpec) -> int:
+        """Register the job, continue or begin its pass, and begin an invocation; return its id."""
         with self._transaction():
-            self._context = self._id_of("contexts", asdict(context))
-            columns = "null" if asked is None else json.dumps(sorted(asked))
-            self._column_set = self._id_of(
-                "column_sets", {"columns": columns, "revision": revision}
-            )
             now = self._clock()
-            row = {
-                "context": self._context,
-                "column_set": self._column_set,
-                "used_at": now,
-                "options": json.dumps(options),
-                "mapping": json.dumps(mapping),
-                "output_columns": json.dumps(output_columns),
-            }
-            if self._one("SELECT 1 FROM jobs WHERE id = ?", job):
-                self._db.table("jobs").update(job, row)
-            else:
-                self._db.table("jobs").insert({"id": job, "created_at": now, **row})
-            self.this_pass = self._continued_pass(job, now, rows_before)
+            self._register(job, now)
+            self.this_pass = self._continued_pass(job, now)
             self._pass = self.this_pass.id
-            self._known_names = {str(column["id"]) for column in output_columns}
+            self._known_names = {column.id for column in job.output_columns}
             return self._insert(
                 "INSERT INTO invocations (job, pass, started_at, summary) VALUES (?, ?, ?, '{}')",
-                (job, self._pass, now),
+                (job.id, self._pass, now),
             )
 
-    def _continued_pass(self, job: str, now: float, rows_before: int | None) -> Pass:
-        row = self._one(CONTINUED, job)
+    def _register(self, job: JobSpec, now: float) -> None:
+        self._context = self._id_of("contexts", asdict(job.context))
+        columns = "null" if job.asked is None else json.dumps(sorted(job.asked))
+        self._column_set = self._id_of(
+            "column_sets", {"columns": columns, "revision": job.revision}
+        )
+        row = {
+            "context": self._context,
+            "column_set": self._column_set,
+            "used_at": now,
+            "options": json.dumps(job.options),
+            "mapping": json.dumps(job.mapping),
+            "output_columns": json.dumps([asdict(column) for column in job.output_columns]),
+        }
+        if self._one("SELECT 1 FROM jobs WHERE id = ?", job.id):
+            self._db.table("jobs").update(job.id, row)
+        else:
+            self._db.table("jobs").insert({"id": job.id, "created_at": now, **row})
+
+    def _continued_pass(self, job: JobSpec, now: float) -> Pass:
+        row = self._one(CONTINUED, job.id)
         if row:
             return Pass.of(*row)
         id_ = self._insert(
             "INSERT INTO passes (job, started_at, rows_before) VALUES (?, ?, ?)",
-            (job, now, rows_before),
+            (job.id, now, job.rows_before),
         )
-        return Pass(id_, now, rows_before)
+        return Pass(id_, now, job.rows_before)
 
     def save_spent(self, spent: Spent) -> None:
         """Keep what the pass has used, for the invocation that continues it."""

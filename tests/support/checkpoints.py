@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from enricher.checkpoint import Committer, Store, hold, in_thread, is_held
+from enricher.checkpoint import Committer, JobSpec, Store, hold, in_thread, is_held
 from enricher.errors import CheckpointError
 from enricher.model import (
     Completed,
@@ -53,14 +53,7 @@ def begin(
     context: Context = CONTEXT,
 ) -> int:
     """`Store.begin` where options and mapping do not matter."""
-    return store.begin(
-        job,
-        context,
-        asked,
-        options={},
-        mapping={},
-        output_columns=[{"id": column.id, "name": column.name} for column in columns],
-    )
+    return store.begin(JobSpec(job, context, asked, output_columns=columns))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from enricher.checkpoint import Committer, Reader, Store, inline
+from enricher.checkpoint import Committer, JobSpec, Reader, Store, inline
 from enricher.engine import Engine, Tools
 from enricher.mapping import KeyMaker
 from enricher.model import (
@@ -71,7 +71,7 @@ class World:
     ) -> Stop | None:
         """Work `inputs` off, or go on with what an earlier life left; as `api` does it."""
         store = Store.open(self.checkpoint, clock=lambda: 1e9 + asyncio.get_running_loop().time())
-        store.begin("job", CONTEXT, None, options={}, mapping={}, output_columns=[])
+        store.begin(JobSpec("job", CONTEXT))
         reader = Reader(self.checkpoint)
         journal = Committer(store.apply, inline(lambda: 0.005))
         transport = Transport(self.base_url, network=self.network)
