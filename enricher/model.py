@@ -53,8 +53,6 @@ TRANSITIONS: Mapping[State | None, frozenset[State | None]] = {
 }
 """Every legal move. A move to `SUBMITTING` from a state is a new attempt that supersedes it."""
 
-UNFINISHED = (State.SUBMITTING, State.RUNNING, State.STALLED, State.IN_DOUBT)
-
 
 def moved(old: State | None, new: State | None) -> State | None:
     """Return `new`, or raise `IllegalTransition` if no row of the table allows the move."""

@@ -30,7 +30,6 @@ from enricher.checkpoint.store import ORPHANED
 from enricher.errors import CheckpointError, IllegalTransition
 from enricher.model import (
     TRANSITIONS,
-    UNFINISHED,
     WITHDRAWN,
     Completed,
     Context,
@@ -121,6 +120,7 @@ ON_THE_WAY: Mapping[State | None, tuple[State, ...]] = {
 }
 """The states through which an item comes to a state."""
 
+UNFINISHED = (State.SUBMITTING, State.RUNNING, State.STALLED, State.IN_DOUBT)
 STATES = [state for state in ON_THE_WAY if state is not None]
 
 

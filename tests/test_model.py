@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from enricher.errors import IllegalTransition
 from enricher.model import (
     TRANSITIONS,
-    UNFINISHED,
     WITHDRAWN,
     Item,
     RequestCounts,
@@ -67,10 +66,6 @@ def test_every_item_can_come_to_an_end():
             reached |= new
             new = {to for old in new for to in TRANSITIONS[old] if to} - reached
         assert {S.COMPLETED, S.FAILED} <= reached
-
-
-def test_what_is_unfinished_is_what_has_no_end():
-    assert set(UNFINISHED) == set(State) - {S.COMPLETED, S.FAILED}
 
 
 def test_the_words_of_the_output_are_those_of_the_contract():

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from enricher.engine.batches import BatchEngine
 from enricher.engine.exchange import Exchange
 from enricher.engine.server import Server, Tools
-from enricher.engine.tasks import Group, Tasks, ended
+from enricher.engine.tasks import ANSWER_GRACE, Group, Tasks, ended
 from enricher.intake import Intake
 from enricher.model import Intended, Item, Mode, Recovered, Stop, StopCode, Withdrew
 from enricher.pace import Permit
@@ -22,9 +22,6 @@ from enricher.providers.base import Hold, Provider
 from enricher.schedule import Estimate, Look, Run, Schedule, Submit
 
 __all__ = ["ANSWER_GRACE", "HOLD_GRACE", "BatchEngine", "Engine", "Tools"]
-
-ANSWER_GRACE = 10.0
-"""Seconds that a stop waits for the answers to what was sent; held submissions have longer."""
 
 LEAST_LEAD, MOST_LEAD = 0.02, 0.1
 """Seconds before a permission at which its intent is written: long enough for the disk, and no

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from enricher.engine.server import Server, Tools
-from enricher.engine.tasks import Group, Tasks, ended
+from enricher.engine.tasks import ANSWER_GRACE, Group, Tasks, ended
 from enricher.intake import READ_AHEAD, Intake
 from enricher.model import (
     Batch,
@@ -40,9 +40,6 @@ from enricher.providers.base import BatchProvider
 from enricher.reactions import Again, BatchReaction, after_batch
 from enricher.schedule import Estimate
 from enricher.verdicts import BatchAnswered, Done, Faults, NotSent, Reply
-
-ANSWER_GRACE = 10.0
-"""Seconds that a stop waits for answers; a batch without one is asked for again the next time."""
 
 FORGOTTEN = "no answer came for as long as the provider would recognise the request"
 

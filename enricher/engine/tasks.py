@@ -5,6 +5,9 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+ANSWER_GRACE = 10.0
+"""Seconds that a stop waits for the answers to what was sent; held submissions have longer."""
+
 Group = set[asyncio.Task[None]]
 """Tasks that are under way; one that ends leaves its group."""
 

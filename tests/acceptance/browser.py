@@ -56,10 +56,6 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.tell("Emulation.setEmulatedMedia", {"media": media, "features": features})
 
-    def without_scripts(self) -> None:
-        """From the next page on."""
-        self.tell("Emulation.setScriptExecutionDisabled", {"value": True})
-
     def run(self, script: str) -> Any:
         """What a script gives that a test puts into the page."""
         return self._do("execute/sync", script=script, args=[])
