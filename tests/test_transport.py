@@ -485,7 +485,7 @@ def test_over_a_socket_the_answer_hangs(part):
             b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
             "the server closed the connection in the middle of its answer",
         ),
-        (b"SSH-2.0-OpenSSH\r\n", "what came back is no HTTP: "),
+        (b"SSH-2.0-OpenSSH\r\n", "the server closed the connection without an answer"),
         (b"\0" * 50, "what came back is no HTTP: "),
     ],
 )
