@@ -66,8 +66,7 @@ class Selection:
     ) -> None:
         if unknown := [label for label in choice.require if label not in labels]:
             raise MappingError(
-                f"--require {unknown[0]!r} is no input of the grid."
-                f" It takes: {', '.join(map(repr, labels))}.",
+                f"--require {unknown[0]!r} is none of the inputs: {', '.join(map(repr, labels))}.",
                 mend="Name one of these.",
             )
         self.choice = choice

@@ -158,5 +158,5 @@ def test_a_sample_of_a_list_that_grew_keeps_most_rows():
 
 
 def test_a_required_label_that_is_none_is_refused_with_those_that_are():
-    with pytest.raises(MappingError, match=r"'b' is no input of the grid\. It takes: 'a', 'c'"):
+    with pytest.raises(MappingError, match=r"'b' is none of the inputs: 'a', 'c'"):
         Selection(Choice(require=("b",)), ("a", "c"))

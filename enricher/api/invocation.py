@@ -26,7 +26,9 @@ from enricher.api.remarks import (
     earlier,
     remarks_on,
     remarks_on_money,
+    remarks_on_purchase,
     remarks_on_reading,
+    remarks_on_target,
     seen_of,
     since_last,
 )
@@ -36,6 +38,7 @@ from enricher.api.wiring import (
     shown_columns,
     stops_in,
     wanted_by,
+    word_of,
 )
 from enricher.api.writing import (
     RowsWritten,
@@ -140,11 +143,16 @@ class Invocation:
         await self._save(self._account.now())  # a large input takes its time to count
         if self._job.step:
             await self._feeder.run(self._look_back)
-        counted = census
+        counted, of_target = census, [*remarks_on_target(self._ready, self._reader)]
+        is_new = self._reader.census(self._id) is None
         census, before = await self._census(counted)
         if counted is None:
             check_consent(self._ready, census, self._hooks.consent, self._reader)
         self._remark(census, before)
+        if census.new_runs:
+            purchase = remarks_on_purchase(census, self._ready) if is_new or before else ()
+            for remark in (*of_target, *purchase, *remarks_on_money(self._ready)):
+                self._hooks.warn(remark)
         recovery = recovery_of(self._reader, self._ready.context, self._outside.clock())
         self._account.begin(census, recovery.stalled)
         await self._save(self._account.now())
@@ -179,14 +187,13 @@ class Invocation:
             self._account.engine.stop(stop)
 
     def _remark(self, census: Census, before: Census | None) -> None:
-        """Say what a person should know before money is spent, or about what was read."""
+        """Say what a person should know about what was read."""
         words = f"{census.total:,} rows, {census.new_runs:,} new runs to submit"
         self._hooks.detail(Notice(EventName.STARTED, words))
         self._account.since_last = since_last(census, before)
         for remark in (
             *(() if self._job.step else remarks_on_reading(self._job, self._ready.table, census)),
             *remarks_on(census, self._ready),
-            *remarks_on_money(census, self._ready),
         ):
             self._hooks.warn(remark)
 
@@ -337,6 +344,7 @@ class Invocation:
             doubts,
             None if rows is None or this_pass.rows_before is None else rows - this_pass.rows_before,
             self._stops.purse.spent.credits if balance else None,
+            word_of(self._job),
         )
         await self._stored(self._store.save_evidence, asdict(evidence))
         for line in evidence_lines(evidence):
