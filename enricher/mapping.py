@@ -262,11 +262,24 @@ def _parse(template: str, columns: Sequence[str], where: str) -> Iterator[str | 
     yield template[at:]  # empty or not: a template of one column is no column
 
 
+_CLOSE = 0.8
+"""Share of equal letters: a slip of the pen, or the same word in a language near by."""
+
+_SHORTEST = 3
+"""Letters of a beginning that says something."""
+
+
 def _guess(word: str, words: Sequence[str]) -> str:
+    """The one that is clearly meant: nothing where several might be, since a guess costs money."""
     plain, by_plain = _plain(word), {_plain(w): w for w in words if _plain(w)}
-    near = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.5)
-    near = near or [p for p in by_plain if plain and (p in plain or plain in p)][:1]
-    return f" (did you mean {by_plain[near[0]]!r}?)" if near else ""
+    near = difflib.get_close_matches(plain, by_plain, n=1, cutoff=_CLOSE)
+    if not near:
+        near = [other for other in by_plain if _begins(plain, other) or _begins(other, plain)]
+    return f" (did you mean {by_plain[near[0]]!r}?)" if len(near) == 1 else ""
+
+
+def _begins(word: str, other: str) -> bool:
+    return len(word) >= _SHORTEST and other.startswith(word)
 
 
 def _plain(name: str) -> str:
