@@ -18,7 +18,7 @@ from enricher.api.engines import (
     work_off,
 )
 from enricher.api.feeder import Feeder
-from enricher.api.folding import Link, going_on, rows_now, stored_links
+from enricher.api.folding import Link, going_on, rows_now, stored_links, unanswered
 from enricher.api.hooks import Hooks
 from enricher.api.outside import Moment, Outside
 from enricher.api.planning import check_consent
@@ -141,8 +141,8 @@ class Invocation:
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
         await self._save(self._account.now())  # a large input takes its time to count
-        if self._job.step:
-            await self._feeder.run(self._look_back)
+        if self._job.steps:
+            await self._feeder.run(self._look_around)
         counted, of_target = census, [*remarks_on_target(self._ready, self._reader)]
         is_new = self._reader.census(self._id) is None
         census, before = await self._census(counted)
@@ -164,15 +164,19 @@ class Invocation:
             stop = await self._again(doubts=True)
         return await self._finish(stop)
 
-    def _look_back(self) -> None:
-        """Find the rows that the steps before leave open."""
+    def _look_around(self) -> None:
+        """Find the rows that the steps before leave open, and that none after has answered."""
         chain, lookup = self._job.chain(), self._lookup(outputs=True)
         reader, table = self._feeder_reader, self._ready.table
         links = stored_links(reader, chain[: self._job.step], table, lookup)
         self._earlier = self._held.enter_context(links)
         for job, link in zip(chain, self._earlier, strict=False):
             check_wanted(job, link.step.columns)
-        self._flow = replace(self._flow, earlier=going_on(self._earlier))
+        after = chain[self._job.step + 1 :] if self._job.retry_failed else ()
+        later = self._held.enter_context(stored_links(reader, after, table, lookup))
+        own = Link(step_of(self._job, ()), self._flow, lookup)
+        rows = unanswered(going_on(self._earlier), own, later)
+        self._flow = replace(self._flow, earlier=rows)
 
     async def _again(self, *, doubts: bool = False) -> Stop | None:
         """Feed once more what the work so far has left to do."""
