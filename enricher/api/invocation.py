@@ -151,7 +151,8 @@ class Invocation:
         self._remark(census, before)
         if census.new_runs:
             purchase = remarks_on_purchase(census, self._ready) if is_new or before else ()
-            for remark in (*of_target, *purchase, *remarks_on_money(self._ready)):
+            told = await self._feeder.run(list, purchase)  # it may read on for a while
+            for remark in (*of_target, *told, *remarks_on_money(self._ready)):
                 self._hooks.warn(remark)
         recovery = recovery_of(self._reader, self._ready.context, self._outside.clock())
         self._account.begin(census, recovery.stalled)

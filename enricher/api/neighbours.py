@@ -16,12 +16,14 @@ _MOST = 20
 
 def known_elsewhere(ready: Prepared) -> Iterator[str]:
     """A line if a checkpoint beside the input, or beside the job's own, has results of the list."""
-    keys = [ready.flow.keys.key(inputs) for inputs in ready.flow.samples(_ROWS_ASKED)]
-    for path in _near(ready) if keys else ():
+    near = _near(ready)
+    rows = ready.flow.samples(_ROWS_ASKED) if near else []
+    keys = list(dict.fromkeys(map(ready.flow.keys.key, rows)))
+    for path in near:
         with suppress(CheckpointError), Reader(path) as reader:  # else it is of no use here
-            if known := len(reader.records(list(dict.fromkeys(keys)))):
+            if known := len(reader.records(keys)):
                 yield (
-                    f"another checkpoint knows {known} of the first {len(set(keys))} inputs of this"
+                    f"another checkpoint knows {known} of the first {len(keys)} inputs of this"
                     f" list; to buy them no second time: --checkpoint {shlex.quote(str(path))}"
                 )
                 return
@@ -29,9 +31,8 @@ def known_elsewhere(ready: Prepared) -> Iterator[str]:
 
 def _near(ready: Prepared) -> list[Path]:
     job = ready.job
-    folders = {job.checkpoint.parent} | (
-        {job.input.parent} if isinstance(job.input, Path) else set()
-    )
+    folders = {job.checkpoint.parent}
+    folders |= {job.input.parent} if isinstance(job.input, Path) else set()
     found = {path for folder in folders for path in folder.glob("*.checkpoint.db")}
     with suppress(OSError):
         return sorted(found - {job.checkpoint}, key=lambda path: -path.stat().st_mtime)[:_MOST]
