@@ -95,7 +95,7 @@ class RowFlow:
 
     def census(self, lookup: Lookup) -> Census:
         """Read everything once: whatever cannot be read comes to light before money is spent."""
-        with _Counting(self.wanted) as counting:
+        with _Counting(self.wanted, self.mapping.fed_by_columns) as counting:
             for _, rows, records in self._read(lookup):
                 counting.count(rows, records)
             return counting.census(self.table)
@@ -257,8 +257,10 @@ _SKIPPED = Outcome(RowStatus.SKIPPED)
 class _Counting:
     """A census under way; a context manager, since it may hold files."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, labels: Sequence[str]) -> None:
         self._wanted = wanted
+        self._labels = labels
+        self._blank: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
         self._content = 0
@@ -277,9 +279,12 @@ class _Counting:
         self._counts["total"] += len(rows)
         self._left_out[LeftOut.BLANK] += len(rows) - len(sent)
         self._content += sum(int.from_bytes(row[0], "big") for row in sent)
-        new = [key for key, _, left_out in sent if not left_out and key not in records]
+        new = [row for row in sent if not row[2] and row[0] not in records]
         self._counts["new_rows"] += len(new)
-        self._new.add(new)
+        self._new.add([key for key, _, _ in new])
+        for label in self._labels:
+            texts = (inputs[label] for _, inputs, _ in new)
+            self._blank[label] += sum(not text or text.isspace() for text in texts)
         for key, _, left_out in sent:
             if left_out:
                 self._count_left_out(records.get(key), left_out)
@@ -317,6 +322,7 @@ class _Counting:
             not_refreshed=counts["not_refreshed"],
             outdated=counts["outdated"],
             left_out={str(why): self._left_out[why] for why in LeftOut if self._left_out[why]},
+            blank={label: n for label, n in self._blank.items() if n},
             content=f"{self._content % _SUM:032x}",
         )
 

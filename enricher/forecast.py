@@ -202,8 +202,8 @@ class Census:
     fewer output columns; `reused` counts rows with an answer already, `not_refreshed` those of
     them whose result is too old and holds more output columns than are asked for, `outdated` those
     whose result is from before a change of the target. `ragged_lines` counts rows that were padded
-    or passed over. `left_out` tells why rows are skipped; `content` is a digest of what all rows
-    send, whatever their order.
+    or passed over. `left_out` tells why rows are skipped, `blank` in how many of the rows to buy
+    a label has no text; `content` is a digest of what all rows send, whatever their order.
     """
 
     total: int
@@ -217,6 +217,7 @@ class Census:
     ragged_lines: int = 0
     outdated: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    blank: Mapping[str, int] = field(default_factory=dict)
     content: str = field(default="", compare=False)
 
 
@@ -246,9 +247,16 @@ def requests_per_run(
     return 1 + REQUESTS_PER_RUN[Mode.ASYNC if mode is Mode.ASYNC else Mode.SYNC]
 
 
-def estimate(runs: int, rate: float, in_flight: int = 0, per_run: float = 2.1) -> Estimate:
-    """What is left for `runs` new runs, and `in_flight` that are submitted already."""
+def estimate(
+    runs: int, rate: float, in_flight: int = 0, per_run: float = 2.1, *, last: float = 0.0
+) -> Estimate:
+    """What is left for `runs` new runs, and `in_flight` that are submitted already.
+
+    Args:
+        last: seconds for which the last run goes on when everything else is done.
+    """
     looks = in_flight * (per_run - 1)
     requests = PREFLIGHT_REQUESTS + round(runs * per_run + looks)
     whole = math.floor(rate) if 1 <= rate < math.inf else rate  # in any one second
-    return Estimate(requests, round(requests / (whole * SHARE_OF_LIMIT), 1))
+    seconds = requests / (whole * SHARE_OF_LIMIT) + (last if runs else 0.0)
+    return Estimate(requests, round(seconds, 1))

@@ -61,7 +61,7 @@ class Job(BaseModel):
     `target` is what the provider runs: a grid, a workflow. `rate` in requests per second,
     `run_timeout` in seconds; `maps` is label to column, `templates` label to template. `input` is
     what the job is known by; `read_from`, where given, is read in its place: the copy of standard
-    input, or where the input has moved to. `own_keys` are keys of the job file that only this
+    input, or where the input has moved to. `own_keys` are keys of `job_file` that only this
     provider reads. In a waterfall `steps` holds what differs between the steps, all of them, `step`
     is the place of this one, from 0, and `wanted` names the outputs of which it must fill one.
     """
@@ -88,6 +88,7 @@ class Job(BaseModel):
     own_keys: dict[Text, Any] = {}
     source_id: Text = ""
     output_columns: tuple[Text, ...] = ()
+    job_file: FilePath | None = None
     maps: dict[Text, Text] = {}
     templates: dict[Text, Text] = {}
     require: tuple[Text, ...] = ()

@@ -41,6 +41,11 @@ class InputMapping:
     columns: tuple[str, ...]
 
     @property
+    def fed_by_columns(self) -> tuple[str, ...]:
+        """Labels whose text differs from row to row."""
+        return tuple(feed.label for feed in self.feeds if feed.columns)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         return tuple(feed.label for feed in self.feeds)
 
@@ -106,12 +111,44 @@ def _filled(feed: Feed, texts: Mapping[int, Sequence[str]], height: int) -> Sequ
 # --- from names to a mapping ----------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How people are told of a mapping that does not fit.
+
+    Attributes:
+        target: what the users of the provider call what is run.
+        job_file: the name of the job file that holds the mapping; empty if options do.
+        section: where in it.
+    """
+
+    target: str = "grid"
+    job_file: str = ""
+    section: str = "[inputs]"
+
+    def place(self, option: str, label: str) -> str:
+        """Where the user said what feeds `label`."""
+        return f"input {label!r} of {self.job_file}" if self.job_file else f"{option} {label}"
+
+    @property
+    def mend(self) -> str:
+        if self.job_file:
+            return (
+                f'Name the column under {self.section} of {self.job_file}, as in label = "COLUMN",'
+                ' or a text, as in label = { value = "TEXT" }; an empty one leaves it empty.'
+            )
+        return (
+            'Name the column with -m LABEL="COLUMN", or a text with --set LABEL=TEXT'
+            " (--set LABEL= leaves it empty)."
+        )
+
+
 def resolve(
     labels: Sequence[str],
     columns: Sequence[str],
     maps: Mapping[str, str],
     templates: Mapping[str, str],
     optional: Collection[str] = (),
+    wording: Wording | None = None,
 ) -> InputMapping:
     """Find what feeds every label: told, or a column of the same name.
 
@@ -124,31 +161,33 @@ def resolve(
         maps: label to column, as told.
         templates: label to template, as told.
         optional: labels that are left out if nothing feeds them.
+        wording: how what does not fit is told.
 
     Raises:
         MappingError: lists everything that does not fit, with the labels and the columns.
     """
+    wording = wording or Wording()
     told = dict.fromkeys([*maps, *templates])
     problems: list[str] = []
     feeds: list[Feed] = []
     for label in dict.fromkeys([*labels, *told]):
         if labels and label not in labels:
-            problems.append(f"{label!r} is no input of the grid{_guess(label, labels)}")
+            problems.append(f"{label!r} is no input of the {wording.target}{_guess(label, labels)}")
         try:
-            feeds.append(_feed(label, columns, maps, templates))
+            feeds.append(_feed(label, columns, maps, templates, wording))
         except _Unfit as unfit:
             if label in told or label not in optional:
                 problems += unfit.args
     if not feeds and not problems:
-        problems.append("the grid names no inputs, and none is given")
+        problems.append(f"the {wording.target} names no inputs, and none is given")
     if problems:
+        takes = f"The {wording.target} takes:"
         raise MappingError(
-            "The inputs of the grid and the columns of the file do not fit:\n"
+            f"The inputs of the {wording.target} and the columns of the file do not fit:\n"
             + "\n".join(f"  - {problem}" for problem in problems)
-            + f"\nThe grid takes: {_listed(labels) if labels else 'it does not say'}"
-            + f"\nThe file has:   {_listed(columns)}",
-            mend='Name the column with -m LABEL="COLUMN", or a text with --set LABEL=TEXT'
-            " (--set LABEL= leaves it empty).",
+            + f"\n{takes} {_listed(labels) if labels else 'it does not say'}"
+            + f"\n{'The file has:':<{len(takes)}} {_listed(columns)}",
+            mend=wording.mend,
         )
     return InputMapping(tuple(feeds), tuple(columns))
 
@@ -159,7 +198,7 @@ def matched(labels: Sequence[str], columns: Sequence[str]) -> tuple[dict[str, st
     unsure: dict[str, str] = {}
     for label in labels:
         try:
-            found[label] = columns[_feed(label, columns, {}, {}).columns[0]]
+            found[label] = columns[_feed(label, columns, {}, {}, Wording()).columns[0]]
         except _Unfit as unfit:
             unsure[label] = "; ".join(unfit.args)
     return found, unsure
@@ -170,12 +209,16 @@ class _Unfit(Exception):
 
 
 def _feed(
-    label: str, columns: Sequence[str], maps: Mapping[str, str], templates: Mapping[str, str]
+    label: str,
+    columns: Sequence[str],
+    maps: Mapping[str, str],
+    templates: Mapping[str, str],
+    wording: Wording,
 ) -> Feed:
     if label in maps:
-        return Feed(label, (_position(maps[label], columns, f"-m {label}"),))
+        return Feed(label, (_position(maps[label], columns, wording.place("-m", label)),))
     if label in templates:
-        return Feed(label, tuple(_parse(templates[label], columns, f"--set {label}")))
+        return Feed(label, tuple(_parse(templates[label], columns, wording.place("--set", label))))
     plain = _plain(label)
     matching = [n for n, column in enumerate(columns) if plain and _plain(column) == plain]
     if len(matching) == 1:
@@ -219,11 +262,24 @@ def _parse(template: str, columns: Sequence[str], where: str) -> Iterator[str | 
     yield template[at:]  # empty or not: a template of one column is no column
 
 
+_CLOSE = 0.8
+"""Share of equal letters: a slip of the pen, or the same word in a language near by."""
+
+_SHORTEST = 3
+"""Letters of a beginning that says something."""
+
+
 def _guess(word: str, words: Sequence[str]) -> str:
+    """The one that is clearly meant: nothing where several might be, since a guess costs money."""
     plain, by_plain = _plain(word), {_plain(w): w for w in words if _plain(w)}
-    near = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.5)
-    near = near or [p for p in by_plain if plain and (p in plain or plain in p)][:1]
-    return f" (did you mean {by_plain[near[0]]!r}?)" if near else ""
+    near = difflib.get_close_matches(plain, by_plain, n=1, cutoff=_CLOSE)
+    if not near:
+        near = [other for other in by_plain if _begins(plain, other) or _begins(other, plain)]
+    return f" (did you mean {by_plain[near[0]]!r}?)" if len(near) == 1 else ""
+
+
+def _begins(word: str, other: str) -> bool:
+    return len(word) >= _SHORTEST and other.startswith(word)
 
 
 def _plain(name: str) -> str:

@@ -58,7 +58,7 @@ def _facts(reply: Reply) -> Mapping[str, Any]:
         case KeyRejected(message):
             raise ProviderRefused(
                 f"The API key was refused: {printable(message)}.",
-                mend="Copy the key again from the workspace's settings; a rotated key is void.",
+                mend="Copy the key again from the provider's settings; a rotated key is void.",
                 code="INVALID_API_KEY",
             )
         case JobStops(code, message, mend):

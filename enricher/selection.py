@@ -66,8 +66,7 @@ class Selection:
     ) -> None:
         if unknown := [label for label in choice.require if label not in labels]:
             raise MappingError(
-                f"--require {unknown[0]!r} is no input of the grid."
-                f" It takes: {', '.join(map(repr, labels))}.",
+                f"--require {unknown[0]!r} is none of the inputs: {', '.join(map(repr, labels))}.",
                 mend="Name one of these.",
             )
         self.choice = choice
@@ -215,10 +214,13 @@ class Where:
             found = self._told(frame)
         except pl.exceptions.PolarsError as error:
             bad = self._first_bad(frame)
-            raise self._wrong(
-                f"row {before + bad + 1}{self._cells(frame, bad)}: {_cause(error)}",
-                mend="TRY_CAST gives NULL where CAST is not possible.",
-            ) from None
+            cells = self._cells(frame, bad)
+            mend = "TRY_CAST gives NULL where CAST is not possible."
+            if re.search(r"\d,\d", cells):
+                mend += " A decimal comma is read as in CAST(REPLACE(n, ',', '.') AS FLOAT)."
+            is_cast = str(error).startswith("conversion from")
+            cause = "CAST cannot read that" if is_cast else _cause(error)
+            raise self._wrong(f"row {before + bad + 1}{cells}: {cause}", mend=mend) from None
         return found.fill_null(value=False).to_list()
 
     def _told(self, frame: pl.DataFrame) -> pl.Series:

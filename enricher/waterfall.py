@@ -49,6 +49,14 @@ class Step:
         return outcome.status is RowStatus.SKIPPED or unasked
 
 
+def is_answered(steps: Sequence[Step], outcomes: Sequence[Outcome]) -> bool:
+    """Whether a row that goes on to these steps, in order, has its answer there."""
+    for step, outcome in zip(steps, outcomes, strict=True):
+        if step.answers(outcome) or not step.goes_on(outcome):
+            return step.answers(outcome)
+    return False
+
+
 def is_empty(value: Json) -> bool:
     """Whether an output holds nothing: null, white space, or lists and objects of such."""
     if isinstance(value, str):

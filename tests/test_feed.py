@@ -192,6 +192,11 @@ def test_what_is_counted_fed_and_shown_agrees_with_a_naive_count(rows, held, siz
     pairs = [(name or "", site or "") for name, site, _ in rows]
     sent = [pair for pair in pairs if pair[0].strip() or pair[1].strip()]
     new = [pair for pair in sent if pair not in held or not serves(held[pair], wanted)]
+    unheld = [pair for pair in new if pair not in held]
+    blank = {
+        label: sum(not pair[place].strip() for pair in unheld)
+        for place, label in enumerate(("name", "site"))
+    }
 
     assert flow.census(lookup) == Census(
         total=len(rows),
@@ -202,6 +207,7 @@ def test_what_is_counted_fed_and_shown_agrees_with_a_naive_count(rows, held, siz
         bought_before=len(set(new) & set(held)),
         blank_lines=0,
         left_out={"nothing to send": len(rows) - len(sent)} if len(rows) > len(sent) else {},
+        blank={label: n for label, n in blank.items() if n},
     )
 
     fed = list(flow.feed(lookup))

@@ -82,7 +82,7 @@ def test_every_option_of_a_job_has_its_key() -> None:
     fields = {key.field for key in keys().values() if key.model is Job}
     by_other_names = {"maps", "templates", "target"}
     assert fields == set(Job.model_fields) - by_other_names - {
-        *("read_from", "own_keys", "wanted", "step", "steps", "shard"),
+        *("read_from", "own_keys", "wanted", "step", "steps", "shard", "job_file"),
     } | set(TARGETS)
 
 

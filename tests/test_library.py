@@ -83,6 +83,7 @@ def test_options_are_those_of_a_job():
         "step",
         "steps",
         "shard",
+        "job_file",
     }
     mine = set(Fields.model_fields) - by_name | {"grid", "endpoint", "workflow", "inputs"}
     assert set(Options.__annotations__) | set(Changes.__annotations__) == mine

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from enricher.api.wiring import stored_mapping
 from enricher.checkpoint import JobRecord
 from enricher.errors import MappingError
-from enricher.mapping import KeyMaker, resolve
+from enricher.mapping import KeyMaker, Wording, resolve
 from enricher.model import Context
 from enricher.source import open_table
 
@@ -103,6 +103,51 @@ def test_an_error_lists_the_labels_the_columns_and_the_nearest_guess():
     ]
 
 
+@pytest.mark.parametrize(
+    ("label", "columns"),
+    [
+        ("country", ["Company"]),
+        ("company_name", ["Name"]),
+        ("full_name", ["Nickname", "Fullness"]),
+        ("company", ["Company Name", "Company Site"]),
+        ("domain", ["Do", "Main Contact"]),
+    ],
+)
+def test_a_guess_that_is_not_clear_is_not_made(label, columns):
+    assert problems([label], columns) == [f"label {label!r}: no column of that name"]
+
+
+@pytest.mark.parametrize(
+    ("label", "column"),
+    [
+        ("website", "Webseite"),
+        ("email", "E-Mail Address"),
+        ("website", "Web"),
+        ("domain", "Domian"),
+    ],
+)
+def test_a_clear_guess_is_made(label, column):
+    assert problems([label], ["Other", column]) == [
+        f"label {label!r}: no column of that name (did you mean {column!r}?)"
+    ]
+
+
+def test_the_words_are_those_of_the_provider_and_of_the_place_where_the_user_wrote():
+    wording = Wording("workflow", "leads.job.toml")
+    with pytest.raises(MappingError) as caught:
+        resolve(["city"], ["Town"], {"zip": "ZIP"}, {}, wording=wording)
+    assert str(caught.value).splitlines() == [
+        "The inputs of the workflow and the columns of the file do not fit:",
+        "  - label 'city': no column of that name",
+        "  - 'zip' is no input of the workflow",
+        "  - input 'zip' of leads.job.toml: the file has no column 'ZIP'",
+        "The workflow takes: 'city'",
+        "The file has:       'Town'",
+        'Name the column under [inputs] of leads.job.toml, as in label = "COLUMN", or a text, as in'
+        ' label = { value = "TEXT" }; an empty one leaves it empty.',
+    ]
+
+
 def test_nothing_is_guessed_where_nothing_is_near():
     assert problems(["email"], ["Größe", ""]) == ["label 'email': no column of that name"]
     assert problems(["?"], ["Größe"]) == ["label '?': no column of that name"]
@@ -118,7 +163,7 @@ def test_all_problems_are_listed_at_once():
     assert found == [
         "label 'company_name': no column of that name (did you mean 'Company'?)",
         "-m website: the file has no column 'Website' (did you mean 'Web'?)",
-        "--set country: the file has no column 'Country' (did you mean 'Company'?)",
+        "--set country: the file has no column 'Country'",
         "--set country: the file has 2 columns named 'City'; rename one",
         "--set country: a lone '}' in '{Country} {City} }'; write it twice for a brace",
         "label 'email': several columns have that name: 'E-Mail', 'email'",

@@ -1,4 +1,4 @@
-"""The pictures of the README are there, small, and fetch nothing; `make pictures` draws them."""
+"""The pictures of the docs are there, small, and fetch nothing; `make pictures` draws them."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PICTURES = re.findall(r"docs/pictures/[\w.]+", README)
+REPORT = (ROOT / "docs/report.md").read_text(encoding="utf-8")
+PICTURES = [
+    *re.findall(r"docs/pictures/[\w.]+", README),
+    *(f"docs/{name}" for name in re.findall(r"pictures/[\w.]+", REPORT)),
+]
 
 
-def test_the_readme_shows_a_terminal_and_a_report() -> None:
+def test_the_readme_shows_a_terminal_and_the_page_of_reports_a_report() -> None:
     assert PICTURES == ["docs/pictures/terminal.svg", "docs/pictures/report.png"]
     assert README.index(PICTURES[0]) < README.index("## ")
 

@@ -113,7 +113,7 @@ def test_a_summary_in_lines():
         "  rows        100: 90 completed, 4 failed, 3 skipped, 2 in doubt, 1 pending",
         "  runs        60 submitted, 30 rows answered without one",
         "  requests    129, 2.15 a run, 1 refused for the rate",
-        "  credits     39600 before, 39480.5 now",
+        "  credits     39,600 before, 39,480.5 now",
         "  time        2 min 5 s",
         "  output      /data/leads.enriched.csv",
         "  checkpoint  /data/leads.enriched.csv.checkpoint.db",
@@ -123,6 +123,24 @@ def test_a_summary_in_lines():
         "Send them again with:  enricher resume /data/leads.enriched.csv.checkpoint.db"
         " --in-doubt retry",
     ]
+
+
+def test_who_looks_a_job_up_is_told_that_runs_are_of_its_last_command():
+    assert "  runs        60 submitted by the last command, 30 rows answered without one" in (
+        summary_lines(FULL, looked_up=True)
+    )
+    running = dataclasses.replace(FULL, outcome=JobOutcome.RUNNING)
+    assert "last command" not in "".join(summary_lines(running, looked_up=True))
+
+
+def test_doubts_are_submissions_and_the_rows_that_share_them_are_told():
+    doubt = Doubt({"name": "Acme"}, "2026-03-12T14:22:00Z", "lost")
+    assert doubt_lines([doubt], 1)[0] == (
+        "In doubt: 1 submission whose answer was lost. Each may have been paid."
+    )
+    assert doubt_lines([doubt], 957)[0] == (
+        "In doubt: 1 submission whose answer was lost (957 rows in all). Each may have been paid."
+    )
 
 
 def test_a_cap_of_credits_that_is_kept_must_be_raised():
@@ -150,7 +168,7 @@ def test_a_stopped_job_says_why_and_how_to_go_on():
         "Stopped; everything acknowledged is kept.",
         "  reason      KEY_REVOKED: no�[31m",
         "  rows        5: 5 pending",
-        "  runs        0 submitted, 0 rows answered without one, 3 in flight",
+        "  runs        0 submitted, 3 in flight",
         "  requests    0, 0 refused for the rate",
         "  so far      out.partial.csv",
         "  checkpoint  /my data/it's.db",
@@ -175,7 +193,7 @@ def test_every_outcome_has_a_headline(outcome):
 
 def test_credits_are_told_to_the_last_one():
     rich = dataclasses.replace(FULL, credits=CreditTotals(1_234_567, 1_234_565.25))
-    assert "  credits     1234567 before, 1234565.25 now" in summary_lines(rich)
+    assert "  credits     1,234,567 before, 1,234,565.25 now" in summary_lines(rich)
 
 
 @pytest.mark.parametrize("credits", [CreditTotals(), CreditTotals(5), CreditTotals(None, 5)])

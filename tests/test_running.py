@@ -120,6 +120,17 @@ def test_cron_mails_what_a_person_should_read(desk: Desk, code: int, told: str) 
     assert (told in done.stdout) if told else not done.stdout
 
 
+def test_cron_mails_a_night_that_could_not_begin(desk: Desk) -> None:
+    """Code 4 every night, of a wrong address, must not stay unseen for ever."""
+    job = desk.folder / "leads.job.toml"
+    job.write_text(job.read_text(encoding="utf-8") + 'max_outage = "0s"\n', encoding="utf-8")
+    done = night(desk, BITSCALE_BASE_URL="http://127.0.0.1:9/api/v1")
+    assert done.returncode == 4
+    assert "Nothing was done this night" in done.stdout
+    assert "connection refused" in done.stdout
+    assert not [name for name in desk.files() if name.startswith("enricher.log.")]
+
+
 def test_the_command_of_the_script_is_taken() -> None:
     text = (RUNNING / "cron/enrich-nightly").read_text(encoding="utf-8").replace("\\\n", " ")
     (command,) = re.findall(r"^enricher (.*?) >", text, re.MULTILINE)

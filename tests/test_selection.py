@@ -82,7 +82,18 @@ def test_a_mistake_shows_the_expression_the_columns_and_the_place(text, cause, p
 def test_a_cell_that_cannot_be_told_is_named_with_its_row():
     with pytest.raises(SelectionError, match=r"row 12, where Size is 'n/a'") as caught:
         where("CAST(Size AS INT) > 50").passes(BATCH, before=10)
+    assert "CAST cannot read that" in caught.value.message
     assert "TRY_CAST" in caught.value.mend
+    assert "comma" not in caught.value.mend
+
+
+def test_who_compares_decimal_commas_is_told_how():
+    prices = pl.DataFrame({"0": ["12,5", "3,1"]})
+    with pytest.raises(SelectionError, match=r"Price is '12,5'") as caught:
+        Where("CAST(Price AS FLOAT) > 5", ["Price"], prices).passes(prices)
+    assert "CAST(REPLACE(n, ',', '.') AS FLOAT)" in caught.value.mend
+    told = Where("CAST(REPLACE(Price, ',', '.') AS FLOAT) > 5", ["Price"], prices)
+    assert told.passes(prices) == [True, False]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "", "a (1)", "a (2)", "column 1", "column 3"])))
@@ -158,5 +169,5 @@ def test_a_sample_of_a_list_that_grew_keeps_most_rows():
 
 
 def test_a_required_label_that_is_none_is_refused_with_those_that_are():
-    with pytest.raises(MappingError, match=r"'b' is no input of the grid\. It takes: 'a', 'c'"):
+    with pytest.raises(MappingError, match=r"'b' is none of the inputs: 'a', 'c'"):
         Selection(Choice(require=("b",)), ("a", "c"))

@@ -329,6 +329,21 @@ def test_until_it_is_complete_nobody_else_may_read_it(tmp_path, extension, umask
     assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask
 
 
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
+    target = tmp_path / "out.csv"
+    old, young, other = (
+        tmp_path / f".{name}.tmp"
+        for name in ("out.csv.0123456789ab", "out.csv.ba9876543210", "in.csv.0123456789ab")
+    )
+    for path in (old, young, other):
+        path.write_text("half")
+    for path, hours in ((old, 25), (young, 23), (other, 25)):
+        moment = path.stat().st_mtime - hours * 3600
+        os.utime(path, (moment, moment))
+    written(target, "x")
+    assert [path.exists() for path in (old, young, other)] == [False, True, True]
+
+
 @FORMATS
 def test_a_planted_link_is_not_followed_for_the_temporary_file(tmp_path, extension, monkeypatch):
     monkeypatch.setattr("secrets.token_hex", lambda size: "ab" * size)

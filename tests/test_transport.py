@@ -448,7 +448,7 @@ def test_over_a_socket_nobody_listens():
         async with Transport(f"http://127.0.0.1:{port}") as transport:
             return await exchange(transport)
 
-    assert isinstance(asyncio.run(work()), NotSent)
+    assert asyncio.run(work()) == NotSent("no connection could be made: connection refused")
 
 
 def test_over_a_socket_the_server_accepts_and_closes():
@@ -456,7 +456,7 @@ def test_over_a_socket_the_server_accepts_and_closes():
         await request_of(reader)
 
     [result] = over_a_socket(serve)
-    assert isinstance(result, MaybeSent)
+    assert result == MaybeSent("the server closed the connection without an answer")
 
 
 @pytest.mark.parametrize(
@@ -479,15 +479,24 @@ def test_over_a_socket_the_answer_hangs(part):
 
 
 @pytest.mark.parametrize(
-    "part", [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"SSH-2.0-OpenSSH\r\n", b"\0" * 50]
+    ("part", "told"),
+    [
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+            "the server closed the connection in the middle of its answer",
+        ),
+        (b"SSH-2.0-OpenSSH\r\n", "the server closed the connection without an answer"),
+        (b"\0" * 50, "what came back is no HTTP: "),
+    ],
 )
-def test_over_a_socket_the_answer_is_cut_or_is_no_http(part):
+def test_over_a_socket_the_answer_is_cut_or_is_no_http(part, told):
     async def serve(reader, writer):
         await request_of(reader)
         writer.write(part)
 
     [result] = over_a_socket(serve)
     assert isinstance(result, MaybeSent)
+    assert result.reason.startswith(told)
 
 
 def test_over_a_socket_an_idle_connection_that_the_server_closed_is_not_used_again():

@@ -19,7 +19,7 @@ from enricher.api.hooks import Hooks
 from enricher.api.inputs import input_copied, make_state_folder, table_copied
 from enricher.api.orders import Order, job_of, order_by_file, order_of, telling_of
 from enricher.api.planning import Plan, plan_job
-from enricher.api.reading import Status, export_to, status_of, statuses_of
+from enricher.api.reading import Status, export_to, rows_saved, status_of, statuses_of
 from enricher.api.rows import Page, RowTold, rows_told, stored_job
 from enricher.api.running import run_job
 from enricher.api.sharded import ShardsStatus, merge, shard_job, shards_status, write_manifest
@@ -95,6 +95,7 @@ __all__ = [
     "plan",
     "report",
     "resume",
+    "rows_saved",
     "rows_told",
     "run",
     "second_charge_lines",

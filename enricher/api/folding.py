@@ -11,11 +11,11 @@ from enricher.checkpoint import JobRecord, Reader
 from enricher.errors import CheckpointError
 from enricher.feed import GoesOn, Lookup, RowFlow
 from enricher.job import Job, make_job
-from enricher.model import Context, OutputColumn
+from enricher.model import Context, OutputColumn, RowStatus
 from enricher.record import Outcome
 from enricher.sink import Pair
 from enricher.source import Table
-from enricher.waterfall import Merged, Step
+from enricher.waterfall import Merged, Step, is_answered
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,6 +47,32 @@ def going_on(links: Sequence[Link], *, may: bool = False) -> GoesOn:
         return goes_on
 
     return begin
+
+
+def unanswered(goes_on: GoesOn, own: Link, later: Sequence[Link]) -> GoesOn:
+    """The same without rows that failed at `own`, and that a later step has answered since.
+
+    To submit those again (`--retry-failed`) would buy what is there already.
+    """
+    steps = [link.step for link in later]
+
+    def begin() -> "Callable[[pl.DataFrame], list[bool]]":
+        mine = goes_on()
+        here, *there = (link.flow.outcomes_of(link.lookup) for link in (own, *later))
+
+        def still(batch: "pl.DataFrame") -> list[bool]:
+            outcomes: Iterator[tuple[Outcome, ...]] = zip(
+                here(batch), *(show(batch) for show in there), strict=True
+            )
+            has_answer = [
+                failed.status is RowStatus.FAILED and is_answered(steps, rest)
+                for failed, *rest in outcomes
+            ]
+            return [was and not has for was, has in zip(mine(batch), has_answer, strict=True)]
+
+        return still
+
+    return begin if later else goes_on
 
 
 def folded(table: Table, links: Sequence[Link], merged: Merged) -> Iterator[Pair]:

@@ -18,7 +18,7 @@ from enricher.api.engines import (
     work_off,
 )
 from enricher.api.feeder import Feeder
-from enricher.api.folding import Link, going_on, rows_now, stored_links
+from enricher.api.folding import Link, going_on, rows_now, stored_links, unanswered
 from enricher.api.hooks import Hooks
 from enricher.api.outside import Moment, Outside
 from enricher.api.planning import check_consent
@@ -26,7 +26,9 @@ from enricher.api.remarks import (
     earlier,
     remarks_on,
     remarks_on_money,
+    remarks_on_purchase,
     remarks_on_reading,
+    remarks_on_target,
     seen_of,
     since_last,
 )
@@ -36,6 +38,7 @@ from enricher.api.wiring import (
     shown_columns,
     stops_in,
     wanted_by,
+    word_of,
 )
 from enricher.api.writing import (
     RowsWritten,
@@ -141,13 +144,19 @@ class Invocation:
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
         await self._save(self._account.now())  # a large input takes its time to count
-        if self._job.step:
-            await self._feeder.run(self._look_back)
-        counted = census
+        if self._job.steps:
+            await self._feeder.run(self._look_around)
+        counted, of_target = census, [*remarks_on_target(self._ready, self._reader)]
+        is_new = self._reader.census(self._id) is None
         census, before = await self._census(counted)
         if counted is None:
             check_consent(self._ready, census, self._hooks.consent, self._reader)
         self._remark(census, before)
+        if census.new_runs:
+            purchase = remarks_on_purchase(census, self._ready) if is_new or before else ()
+            told = await self._feeder.run(list, purchase)  # it may read on for a while
+            for remark in (*of_target, *told, *remarks_on_money(self._ready)):
+                self._hooks.warn(remark)
         recovery = recovery_of(self._reader, self._ready.context, self._outside.clock())
         self._account.begin(census, recovery.stalled)
         await self._save(self._account.now())
@@ -159,15 +168,19 @@ class Invocation:
             stop = await self._again(doubts=True)
         return await self._finish(stop)
 
-    def _look_back(self) -> None:
-        """Find the rows that the steps before leave open."""
+    def _look_around(self) -> None:
+        """Find the rows that the steps before leave open, and that none after has answered."""
         chain, lookup = self._job.chain(), self._lookup(outputs=True)
         reader, table = self._feeder_reader, self._ready.table
         links = stored_links(reader, chain[: self._job.step], table, lookup)
         self._earlier = self._held.enter_context(links)
         for job, link in zip(chain, self._earlier, strict=False):
             check_wanted(job, link.step.columns)
-        self._flow = replace(self._flow, earlier=going_on(self._earlier))
+        after = chain[self._job.step + 1 :] if self._job.retry_failed else ()
+        later = self._held.enter_context(stored_links(reader, after, table, lookup))
+        own = Link(step_of(self._job, ()), self._flow, lookup)
+        rows = unanswered(going_on(self._earlier), own, later)
+        self._flow = replace(self._flow, earlier=rows)
 
     async def _again(self, *, doubts: bool = False) -> Stop | None:
         """Feed once more what the work so far has left to do."""
@@ -182,14 +195,13 @@ class Invocation:
             self._account.engine.stop(stop)
 
     def _remark(self, census: Census, before: Census | None) -> None:
-        """Say what a person should know before money is spent, or about what was read."""
+        """Say what a person should know about what was read."""
         words = f"{census.total:,} rows, {census.new_runs:,} new runs to submit"
         self._hooks.detail(Notice(EventName.STARTED, words))
         self._account.since_last = since_last(census, before)
         for remark in (
             *(() if self._job.step else remarks_on_reading(self._job, self._ready.table, census)),
             *remarks_on(census, self._ready),
-            *remarks_on_money(census, self._ready),
         ):
             self._hooks.warn(remark)
 
@@ -340,6 +352,7 @@ class Invocation:
             doubts,
             None if rows is None or this_pass.rows_before is None else rows - this_pass.rows_before,
             self._stops.purse.spent.credits if balance else None,
+            word_of(self._job),
         )
         await self._stored(self._store.save_evidence, asdict(evidence))
         for line in evidence_lines(evidence):

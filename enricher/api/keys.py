@@ -11,7 +11,7 @@ from enricher.api.sessions import Session
 from enricher.api.workspaces import Access, asking
 from enricher.errors import CannotGoOn, ProviderRefused, UsageError
 from enricher.model import Credits
-from enricher.providers import bitscale, system_keyring
+from enricher.providers import bitscale, registry, system_keyring
 from enricher.providers.base import text_in
 from enricher.providers.bitscale_facts import credits_of
 from enricher.providers.bitscale_line import WHERE_KEYS_STAND
@@ -43,22 +43,24 @@ def owner_of_key(access: Access) -> Owner:
     return Owner(key.origin, text_in(told, "name"), text_in(told, "id"), credits_of(told))
 
 
-def keep_key(text: str, origin: str) -> str:
+def keep_key(text: str, origin: str, provider: str) -> str:
     """Keep the key in `text` in the system keyring; returns what that calls itself.
 
     Raises:
+        CannotGoOn: there is no such provider.
         KeyProblem: it is not the form of a key, or there is no keyring.
     """
-    return system_keyring.store_key(VARIABLE, checked_key(text, origin))
+    return system_keyring.store_key(registry.find(provider).key_variable, checked_key(text, origin))
 
 
-def forget_key() -> bool:
+def forget_key(provider: str) -> bool:
     """Take the key out of the system keyring; whether there was one.
 
     Raises:
+        CannotGoOn: there is no such provider.
         KeyProblem: there is no keyring, or it does not answer.
     """
-    return system_keyring.forget_key(VARIABLE)
+    return system_keyring.forget_key(registry.find(provider).key_variable)
 
 
 def rotate_key(access: Access, agreed: Callable[[Path], bool]) -> Path | None:

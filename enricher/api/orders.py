@@ -250,6 +250,7 @@ def _checked_with(
     """The job, and the mistakes in options; those of the file are noted there."""
     addressed = {
         "checkpoint": chain.file.checkpoint,
+        "job_file": chain.file.path,
         **_addressed(vendor, options, chain.environ),
     }
     job, mistakes = checked(Job, addressed, vendor.target_option)

@@ -9,7 +9,15 @@ from typing import Any
 
 from enricher.api.engines import usual_requests
 from enricher.api.feeder import Feeder
-from enricher.api.remarks import earlier, remarks_on, remarks_on_reading, seen_of, since_last
+from enricher.api.remarks import (
+    earlier,
+    remarks_on,
+    remarks_on_purchase,
+    remarks_on_reading,
+    remarks_on_target,
+    seen_of,
+    since_last,
+)
 from enricher.api.wiring import (
     Prepared,
     is_begun,
@@ -17,6 +25,7 @@ from enricher.api.wiring import (
     open_input,
     prepared,
     wanted_by,
+    word_of,
 )
 from enricher.checkpoint import Pass, Reader
 from enricher.errors import CannotGoOn
@@ -25,6 +34,7 @@ from enricher.forecast import ASK_ABOVE, Census, Estimate, estimate
 from enricher.job import Job
 from enricher.model import Credits, Mode, Warn
 from enricher.pace import Gate
+from enricher.providers.base import BatchProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,9 @@ class Plan:
         credits: what the workspace has left, and has used.
         samples: for each label the text of the first rows that would be sent.
         rate: requests a second.
+        duration: seconds that a run takes, as runs of this target took; `None` while unknown. The
+            estimate's seconds hold it once: a list cannot end before its last run.
+        word: what the users of the provider call what is run, `title` the name of this one.
         cost: credits of a run, as earlier runs of this target cost; `None` while unknown.
         steps: of a waterfall the plans of all steps, the first one's being this one; a later step
             has at most so many rows to enrich. `step` is what one is called.
@@ -55,10 +68,12 @@ class Plan:
     rate: float
     credits: Credits | None
     cost: float | None
+    word: str
     title: str
     mapping: Mapping[str, Mapping[str, str]]
     samples: Mapping[str, tuple[str, ...]]
     remarks: tuple[str, ...]
+    duration: float | None = None
     since_last: str = ""
     step: str = ""
     steps: tuple["Plan", ...] = ()
@@ -141,17 +156,22 @@ def plan_of(ready: Prepared, census: Census, reader: Reader | None = None) -> Pl
     job = ready.job
     usual = usual_requests(ready)
     per_run = usual()
-    before = None
+    before, duration = None, None
+    if isinstance(ready.provider, BatchProvider):
+        duration = 0.0  # its requests are answered when their runs have ended
+    elif reader:
+        duration = reader.duration_of_a_run(ready.context)
     if reader:
         per_run = _learnt(reader, job, usual)
         before = earlier(reader.census(job.id), seen_of(ready, ready.flow))
     samples = ready.flow.samples(SAMPLES)
     return Plan(
         census=census,
-        estimate=estimate(census.new_runs, ready.gate.rate, per_run=per_run),
+        estimate=estimate(census.new_runs, ready.gate.rate, per_run=per_run, last=duration or 0.0),
         rate=ready.gate.rate,
         credits=ready.briefing.credits,
         cost=reader.cost_of_a_run(ready.context) if reader else None,
+        word=word_of(job),
         title=ready.briefing.title,
         mapping=ready.mapping.described(),
         samples={
@@ -159,9 +179,11 @@ def plan_of(ready: Prepared, census: Census, reader: Reader | None = None) -> Pl
         },
         remarks=(
             *(() if job.step else remarks_on_reading(job, ready.table, census)),
-            *ready.briefing.remarks,
+            *remarks_on_target(ready, reader),
             *remarks_on(census, ready),
+            *remarks_on_purchase(census, ready),
         ),
+        duration=duration,
         since_last=since_last(census, before),
     )
 

@@ -90,6 +90,14 @@ def summary_of(checkpoint: Path, job_id: str) -> Summary:
     return summary
 
 
+def rows_saved(checkpoint: Path, job_id: str | None) -> RowTotals:
+    """A job's rows as they were saved last, nothing of them `reused`; zeros if it never began."""
+    try:
+        return replace(summary_of(checkpoint, job_known(checkpoint, job_id)).rows, reused=0)
+    except CheckpointError:
+        return RowTotals()
+
+
 def statuses_of(checkpoint: Path) -> list[Summary]:
     """See `api.statuses`."""
     with Reader(checkpoint) as reader:

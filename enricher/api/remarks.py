@@ -1,15 +1,18 @@
 """What a reading of the input found that a person should know, and what changed since the last."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from enricher import sink
-from enricher.api.wiring import Prepared, choice_of, wanted_again
+from enricher.api.neighbours import known_elsewhere
+from enricher.api.wiring import Prepared, choice_of, wanted_again, word_of
+from enricher.checkpoint import Reader
 from enricher.feed import RowFlow
 from enricher.forecast import Census
 from enricher.job import Job
-from enricher.model import Mode
+from enricher.model import Mode, State
 from enricher.providers.base import Hold
 from enricher.record import LeftOut
 from enricher.report.text import ragged_line
@@ -63,7 +66,8 @@ def remarks_on(census: Census, ready: Prepared) -> Iterator[str]:
     """What a person should know before money is spent, one line each."""
     job = ready.job
     if census.blank_lines:
-        yield f"{census.blank_lines} blank lines of the input are passed over"
+        lines = "line of the input is" if census.blank_lines == 1 else "lines of the input are"
+        yield f"{census.blank_lines:,} blank {lines} passed over"
     if census.bought_before:
         yield (
             f"{census.bought_before} inputs have a result with fewer output columns: they are"
@@ -76,8 +80,8 @@ def remarks_on(census: Census, ready: Prepared) -> Iterator[str]:
         )
     if census.outdated and job.refresh_after is None:
         yield (
-            f"{census.outdated} rows have a result from before the grid's columns changed;"
-            " --refresh-after 0s runs them again"
+            f"{census.outdated} rows have a result from before the {word_of(job)}'s columns"
+            " changed; --refresh-after 0s runs them again"
         )
     if census.left_out.get(LeftOut.WHERE) and not census.new_rows + census.reused:
         yield "no row passes --where; an empty cell is NULL (IS NULL), not an empty text"
@@ -91,10 +95,29 @@ def remarks_on(census: Census, ready: Prepared) -> Iterator[str]:
         )
 
 
-def remarks_on_money(census: Census, ready: Prepared) -> Iterator[str]:
-    """What a run that submits something should say of the target, and of what may be in doubt."""
-    if not census.new_runs:
-        return
-    yield from ready.briefing.remarks
+def remarks_on_purchase(census: Census, ready: Prepared) -> Iterator[str]:
+    """What may be bought in vain, as a fresh reading of the input shows it."""
+    for label, rows in census.blank.items():
+        yield (
+            f"{label!r} is blank in {rows:,} of the rows to enrich, which are bought all the same;"
+            f" --require {shlex.quote(label)} skips them"
+        )
+    if census.new_runs and not census.reused and ready.job.refresh_after is None:
+        yield from known_elsewhere(ready)
+
+
+def remarks_on_target(ready: Prepared, reader: Reader | None) -> Iterator[str]:
+    """What the provider says of its target: before a job begins, and while there is a doubt.
+
+    Args:
+        reader: of the job's checkpoint, if there is one.
+    """
+    is_told = reader is not None and reader.census(ready.job.id) is not None
+    if reader is None or not is_told or reader.unfinished(ready.context, State.IN_DOUBT):
+        yield from ready.briefing.remarks
+
+
+def remarks_on_money(ready: Prepared) -> Iterator[str]:
+    """What a run that submits something should say of what may come to be in doubt."""
     if ready.job.mode is Mode.SYNC and ready.provider.holds is Hold.SUBMIT:
         yield "sync mode: submissions that are open when the program dies are in doubt"

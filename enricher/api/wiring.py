@@ -17,7 +17,7 @@ from enricher.distinct import Occurrences
 from enricher.errors import CheckpointError, InputError, OutputError, UsageError
 from enricher.feed import Lookup, RowFlow
 from enricher.job import Job
-from enricher.mapping import InputMapping, KeyMaker, resolve
+from enricher.mapping import InputMapping, KeyMaker, Wording, resolve
 from enricher.model import (
     Context,
     OutputColumn,
@@ -162,14 +162,27 @@ async def prepared(
     async with briefed(job, environ, warn, outside, gate) as told:
         briefing, provider, gate, counts = told.briefing, told.provider, told.gate, told.counts
         _check_credits(job, briefing)
+        wording = _wording(job)
         mapping = resolve(
-            briefing.labels, table.columns, job.maps, job.templates, briefing.optional
+            briefing.labels, table.columns, job.maps, job.templates, briefing.optional, wording
         )
         context = Context(job.provider, job.origin, briefing.account, job.target, job.source_id)
         if not job.steps:  # else it is known only when all of them are
             check_layouts(job, table, briefing.outputs)
         with flow_of(job, table, mapping, context, briefing.asked, briefing.revision) as flow:
             yield Prepared(job, table, briefing, context, mapping, flow, provider, gate, counts)
+
+
+def _wording(job: Job) -> Wording:
+    if job.job_file is None:
+        return Wording(word_of(job))
+    section = "[steps.inputs]" if job.steps else "[inputs]"
+    return Wording(word_of(job), job.job_file.name, section)
+
+
+def word_of(job: Job) -> str:
+    """What the users of the job's provider call what it runs."""
+    return registry.find(job.provider).word
 
 
 def wanted_by(job: Job, flow: RowFlow, this_pass: Pass) -> Wanted:

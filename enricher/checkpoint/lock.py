@@ -35,8 +35,8 @@ def hold(checkpoint: Path) -> AbstractContextManager[object]:
     except Timeout:
         raise CheckpointInUse(
             f"{checkpoint} is in use by another enricher process.",
-            mend="Wait for it to end (--retry-lock 10m does), watch it with `enricher status`, or"
-            " name another one with --checkpoint.",
+            mend="Wait for it to end (--retry-lock 10m does), or watch it with `enricher status`."
+            " With another --checkpoint the list would be bought again.",
         ) from None
     except OSError as error:
         raise CheckpointError(

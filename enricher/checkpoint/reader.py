@@ -59,6 +59,10 @@ class Unfinished:
     reason: str
 
 
+_RUNS_ASKED = 1000
+"""Keys are digests, so that the first so many are as good a sample as any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A batch that is not answered; `formed_at` in seconds since 1970."""
@@ -163,6 +167,23 @@ class Reader:
         runs = {id_: self.attempts_of(id_)[0] for id_, credits in spent.items() if credits > 0}
         told = sum(runs.values())
         return sum(spent[id_] for id_ in runs) / told if told else None
+
+    def duration_of_a_run(self, context: Context) -> float | None:
+        """Seconds that runs of this target took so far, roughly; `None` while none has ended.
+
+        A run is found to have ended some time after it has, so the quicker ones tell the most.
+        """
+        rows = self._all(
+            "SELECT max(0.0, i.ended_at - i.submitted_at) FROM items i"
+            f" JOIN contexts c ON c.id = i.context WHERE {_OF_TARGET} AND i.state = ?"
+            f" LIMIT {_RUNS_ASKED}",
+            (
+                *(context.provider, context.origin, context.account, context.target),
+                State.COMPLETED,
+            ),
+        )
+        took = sorted(row[0] for row in rows)
+        return took[len(took) // 4] if took else None
 
     def attempts_of(self, pass_id: int) -> tuple[int, int]:
         """How many attempts of a pass became runs, and how many are or were in doubt."""

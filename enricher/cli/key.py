@@ -6,9 +6,19 @@ from typing import Any
 import click
 
 from enricher.cli.asking import ASKING, access
-from enricher.cli.groups import GroupedCommand
+from enricher.cli.groups import WHAT, GroupedCommand, option
 from enricher.cli.telling import say, tell, warn
 from enricher.errors import UsageError
+
+BITSCALE = "bitscale"
+
+OWNED = option(
+    "--provider",
+    default=BITSCALE,
+    metavar="NAME",
+    group=WHAT,
+    help="Whose key it is: bitscale, 8bitedge, scale or an installed plugin. Default: bitscale.",
+)
 
 LARGEST_KEY = 1 << 16
 """Characters that are read; more is no key."""
@@ -19,22 +29,30 @@ def command() -> None:
     """Keep the API key in the system keyring, try it, or take it out again.
 
     A key is looked for in --api-key-file; without that in the environment, among the credentials
-    of systemd, then in the keyring. The keyring needs the extra `keyring`.
+    of systemd, then in the keyring. The keyring needs the extra `keyring`. It may hold a key for
+    each provider; only that of BitScale can be tried, for the others have nothing free to ask.
 
     \b
     enricher key set
     enricher key test
+    enricher key set --provider scale
     """
 
 
-@command.command("set", short_help="Keep a key in the keyring, from a prompt or standard input.")
+@command.command(
+    "set",
+    cls=GroupedCommand,
+    short_help="Keep a key in the keyring, from a prompt or standard input.",
+)
 @click.argument("words", nargs=-1, metavar="", type=click.UNPROCESSED)
-def set_key(words: tuple[str, ...]) -> int:
+@OWNED
+def set_key(words: tuple[str, ...], provider: str) -> int:
     """Keep a key in the system keyring. It is read from a prompt, or from standard input.
 
     \b
     enricher key set
     enricher key set < key.txt
+    enricher key set --provider 8bitedge
     """
     if words:
         raise UsageError(  # without the words: one of them is a key
@@ -48,14 +66,18 @@ def set_key(words: tuple[str, ...]) -> int:
         text, origin = sys.stdin.read(LARGEST_KEY), "standard input"
     from enricher.api import keys  # not before the prompt: polars puts itself before its Ctrl-C
 
-    say(f"Kept in {keys.keep_key(text, origin)}. Try it: enricher key test")
+    kept = f"Kept in {keys.keep_key(text, origin, provider)}"
+    is_bitscale = provider == BITSCALE
+    say(f"{kept}. Try it: enricher key test" if is_bitscale else f"{kept}, for {provider}.")
     return 0
 
 
 @command.command("test", cls=GroupedCommand, short_help="Ask whose key it is that a run would use.")
 @ASKING
 def test_key(**given: Any) -> int:
-    """Ask whose key it is that a run would use, and where it was found. The key is not shown.
+    """Ask BitScale whose key it is that a run would use, and where it was found. The key is not
+    shown. The other providers have nothing that is free to ask: a wrong key is found by the first
+    request of a run, which costs nothing then.
 
     \b
     enricher key test
@@ -72,8 +94,9 @@ def test_key(**given: Any) -> int:
     return 0
 
 
-@command.command("forget", short_help="Take the key out of the keyring.")
-def forget() -> int:
+@command.command("forget", cls=GroupedCommand, short_help="Take the key out of the keyring.")
+@OWNED
+def forget(provider: str) -> int:
     """Take the key out of the system keyring. The key stays valid; to void it, have a
     new one made: enricher rotate-key.
 
@@ -82,7 +105,7 @@ def forget() -> int:
     """
     from enricher.api import keys
 
-    if keys.forget_key():
+    if keys.forget_key(provider):
         say("The key is out of the keyring.")
     else:
         warn("The keyring held no key.")

@@ -75,7 +75,8 @@ def plan_lines(plan: "Plan") -> list[str]:
 
 def _lines(plan: "Plan") -> list[str]:
     census = plan.census
-    lines = [f"Grid:      {printable(plan.title)}", "Mapping:"]
+    head = f"{plan.word[0].upper()}{plan.word[1:]}:"
+    lines = [f"{head:<10} {printable(plan.title)}", "Mapping:"]
     for label, fed in plan.mapping.items():
         kind, what = next(iter(fed.items()))
         samples = ", ".join(repr(_short(text)) for text in plan.samples[label])
@@ -105,7 +106,10 @@ def _pace(plan: "Plan") -> str:
 
     if math.isinf(plan.rate):
         return "as fast as the server takes them"
-    return f"about {duration(plan.estimate.seconds)}, at {plan.rate:g} requests a second"
+    words = f"about {duration(plan.estimate.seconds)}, at {plan.rate:g} requests a second"
+    if plan.duration is None and plan.census.new_runs:
+        return f"{words}, and what the last run takes"
+    return words
 
 
 def _cost(plan: "Plan") -> str:

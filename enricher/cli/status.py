@@ -72,7 +72,8 @@ def command(
 def _lines(status: "Status") -> list[str]:
     from enricher import api
 
-    lines = [*api.summary_lines(status.summary), *api.doubt_lines(status.doubts)]
+    told = api.summary_lines(status.summary, looked_up=True)
+    lines = [*told, *api.doubt_lines(status.doubts, status.summary.rows.in_doubt)]
     lines += api.second_charge_lines(status.second_charges)
     for evidence in status.evidence[-1:] if status.doubts else ():
         lines += api.evidence_lines(evidence)

@@ -135,12 +135,13 @@ def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
     """Show an error to a person, and to a program if the command line asks for JSON."""
     _say_error(error)
     if _programs_listen(arguments):
-        from enricher.api import ErrorTold, JobOutcome, Summary
+        from enricher import api
 
-        told = ErrorTold(error.code, error.message)
-        summary = Summary(
-            outcome=JobOutcome.ERROR, exit_code=error.exit_code, error=told, **voice.known
-        )
+        told = api.ErrorTold(error.code, error.message)
+        outcome, known = api.JobOutcome.ERROR, dict(voice.known)
+        if "job" in known and "checkpoint" in known:
+            known["rows"] = api.rows_saved(Path(known["checkpoint"]), known["job"])
+        summary = api.Summary(outcome=outcome, exit_code=error.exit_code, error=told, **known)
         _try_programs(summary, arguments)
     return error.exit_code
 

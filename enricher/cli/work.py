@@ -82,7 +82,10 @@ def _deliver_signals(stop: "Callable[[Stop], None]") -> None:
         name = signal_name(number)
         heard.append(number)
         if len(heard) == 1:
-            words = "stopping; waiting for the answers to what was sent (again: do not wait)"
+            words = (
+                "stopping; waiting for the answers to what was sent (again: do not wait), then"
+                " writing what there is"
+            )
         else:
             words = "waiting no more; what has no answer is in doubt"
         say(f"{name}: {words}", EventName.STOPPING, signal=number)

@@ -23,7 +23,7 @@ _OF_THE_PROVIDER = (
     *("provider", *TARGETS, "base_url", "source_id", "output_columns"),
     *("api_key_env", "api_key_file"),
 )
-_NO_KEYS = ("read_from", "own_keys", "wanted", "step", "steps", "shard")
+_NO_KEYS = ("read_from", "own_keys", "wanted", "step", "steps", "shard", "job_file")
 """Of the command line, what a provider makes of keys that are its own, and what steps have."""
 
 _OF_THE_INPUTS = ("maps", "templates")

@@ -59,7 +59,7 @@ class EightBitEdge:
     max_batch = LARGEST_BATCH
     remembers = REMEMBERED
     stand_in = (
-        'ATTENTION: 8bitedge answers with stubs (note: "stub"): no real data comes back yet, though'
+        '8bitedge answers with stubs (note: "stub"): no real data comes back yet, though'
         " items are metered. The answers are written as they came, and asked for again next time."
     )
 

@@ -150,7 +150,8 @@ def _found(variable: str, places: Iterator[_Place]) -> tuple[_Place, str]:
     raise KeyProblem(
         f"No API key: {'; '.join(lacks)}.",
         mend=f"Set {variable} in the environment, name a private file with --api-key-file, or keep"
-        " the key in the system keyring: enricher key set.",
+        " the key in the system keyring: enricher key set (--provider NAME where it is not"
+        " BitScale's).",
         code="key_missing",
     )
 

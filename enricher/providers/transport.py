@@ -11,6 +11,8 @@ without them a request takes half a millisecond less CPU.
 
 import asyncio
 import json
+import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ _FAILURES = (
     httpcore2.TimeoutException,
     httpx2.DecodingError,
 )
+
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 DEEPEST_JSON = 200
 """Levels; every later step can follow so many."""
@@ -158,7 +162,7 @@ class Transport:
         except TimeoutError:
             reason = f"no complete answer within {deadline:g} s"
         except _FAILURES as error:
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            reason = _what_happened(error)
         return MaybeSent(reason) if sent else NotSent(reason)
 
     def _request(
@@ -196,6 +200,33 @@ class Transport:
             finally:
                 await response.aclose()
         return Answer(response.status, headers, bytes(body))
+
+
+def _what_happened(error: Exception) -> str:
+    """What broke, for people: the names of exceptions are for whoever wrote the library."""
+    match error:
+        case httpcore2.RemoteProtocolError() if "without sending a response" in str(error):
+            return "the server closed the connection without an answer"
+        case httpcore2.RemoteProtocolError() if "without sending complete" in str(error):
+            return "the server closed the connection in the middle of its answer"
+        case httpcore2.ProtocolError():
+            what = "what came back is no HTTP"
+        case httpcore2.ConnectError():
+            what = "no connection could be made"
+        case httpcore2.WriteError():
+            what = "the connection broke while the request was sent"
+        case httpcore2.NetworkError():
+            what = "the connection broke before the answer was whole"
+        case httpcore2.ProxyError():
+            what = "the proxy did not let it through"
+        case httpx2.DecodingError():
+            what = "the answer cannot be unpacked"
+        case _:
+            what = "the network was too slow"
+    cause = error.__cause__
+    if isinstance(cause, ConnectionError) and cause.errno:
+        return f"{what}: {os.strerror(cause.errno).lower()}"
+    return f"{what}: {_ERRNO.sub('', str(error))}".removesuffix(": ")
 
 
 def _by_name(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -74,3 +74,8 @@ class Vendor:
     open: Callable[[Transport, ApiKey, Task], Provider | BatchProvider]
     targets: tuple[str, ...] = ()
     own_keys: OwnKeys | None = None
+
+    @property
+    def word(self) -> str:
+        """What its users call what is run."""
+        return self.target_option or "API"

@@ -71,13 +71,13 @@ def _rates(timeline: Timeline, limit: float | None) -> Any:
             title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, columnPadding=22
         ),
     )
-    axis = alt.Axis(title=None, format=_clock(timeline), tickCount=8)
+    axis = alt.Axis(title="UTC", format=_clock(timeline), tickCount=8)
     lines = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_line(interpolate="step-after", strokeWidth=1.8)
         .encode(
             x=alt.X("at:T", axis=axis, scale=alt.Scale(type="utc")),
-            y=alt.Y("rate:Q", axis=alt.Axis(title="a second", tickCount=4)),
+            y=alt.Y("rate:Q", axis=alt.Axis(title="number a second", tickCount=4)),
             color=colour,
         )
     )
@@ -122,7 +122,9 @@ def _durations(durations: Durations) -> Any:
             x=alt.X(
                 "took:N",
                 sort=None,
-                axis=alt.Axis(title=None, labelAngle=0, grid=False, ticks=False),
+                axis=alt.Axis(
+                    title="from submission to result", labelAngle=0, grid=False, ticks=False
+                ),
             ),
             y=alt.Y("runs:Q", axis=alt.Axis(title="runs", tickCount=min(4, most), format="d")),
         )

@@ -35,10 +35,10 @@ Line = Sequence[Part]
 def describe(summary: Summary) -> str:
     """`37/41 rows · 36 runs · 4 in flight · 12 s left`."""
     rows, runs = summary.rows, summary.runs
-    parts = [f"{rows.total - rows.pending}/{rows.total} rows", f"{runs.submitted} runs"]
-    parts += [f"{rows.failed} failed"] if rows.failed else []
-    parts += [f"{rows.in_doubt} in doubt"] if rows.in_doubt else []
-    parts += [f"{runs.in_flight} in flight"] if runs.in_flight else []
+    parts = [f"{rows.total - rows.pending:,}/{rows.total:,} rows", f"{runs.submitted:,} runs"]
+    parts += [f"{rows.failed:,} failed"] if rows.failed else []
+    parts += [f"{rows.in_doubt:,} in doubt"] if rows.in_doubt else []
+    parts += [f"{runs.in_flight:,} in flight"] if runs.in_flight else []
     parts += [f"{duration(summary.eta_seconds)} left"] if summary.eta_seconds else []
     return SEPARATOR.join(parts)
 

@@ -30,29 +30,31 @@ _HEADLINES: Mapping[JobOutcome, str] = {
 }
 
 
-def summary_lines(summary: Summary) -> list[str]:
-    """A summary for people; the last line is what to type next, if there is something."""
-    rows, runs, requests = summary.rows, summary.runs, summary.requests
+def summary_lines(summary: Summary, *, looked_up: bool = False) -> list[str]:
+    """A summary for people; the last line is what to type next, if there is something.
+
+    Args:
+        looked_up: it is read by somebody who did not see the command that it is about.
+    """
+    rows, requests = summary.rows, summary.requests
     lines = [_HEADLINES[summary.outcome]]
     if summary.reason:
         lines.append(f"  reason      {printable(summary.reason)}")
     states = ("completed", "failed", "skipped", "in_doubt", "pending")
-    told = [f"{getattr(rows, s)} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
-    lines.append(f"  rows        {rows.total}: {', '.join(told) or 'none'}")
+    told = [f"{getattr(rows, s):,} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
+    lines.append(f"  rows        {rows.total:,}: {', '.join(told) or 'none'}")
     lines += [_step_line(number, step) for number, step in enumerate(summary.steps, 1)]
     if summary.since_last:
         lines.append(f"  input       {printable(summary.since_last)}")
+    lines.append(f"  runs        {_runs(summary, looked_up)}")
+    submitted = summary.runs.submitted
+    per_run = f", {requests.total / submitted:.2f} a run" if submitted else ""
     lines.append(
-        f"  runs        {runs.submitted} submitted, {rows.reused} rows answered without one"
-        + (f", {runs.in_flight} in flight" if runs.in_flight else "")
-    )
-    per_run = f", {requests.total / runs.submitted:.2f} a run" if runs.submitted else ""
-    lines.append(
-        f"  requests    {requests.total}{per_run}, {requests.rate_limited} refused for the rate"
+        f"  requests    {requests.total:,}{per_run}, {requests.rate_limited:,} refused for the rate"
     )
     credits = summary.credits
     if credits.before is not None and credits.after is not None:
-        lines.append(f"  credits     {credits.before:.12g} before, {credits.after:.12g} now")
+        lines.append(f"  credits     {credits.before:,.12g} before, {credits.after:,.12g} now")
     if summary.seconds is not None:
         lines.append(f"  time        {duration(summary.seconds)}{_wait(summary)}")
     lines += [_output_line(summary), f"  checkpoint  {printable(summary.checkpoint or '')}"]
@@ -61,11 +63,22 @@ def summary_lines(summary: Summary) -> list[str]:
     return lines
 
 
+def _runs(summary: Summary, looked_up: bool) -> str:
+    """Of one command, while rows are those of the job: who looks it up must be told so."""
+    runs, reused = summary.runs, summary.rows.reused
+    by = " by the last command" if looked_up and summary.outcome is not JobOutcome.RUNNING else ""
+    told = [f"{runs.submitted:,} submitted{by}"]
+    told += [f"{runs.in_flight:,} in flight"] if runs.in_flight else []
+    rows = "1 row" if reused == 1 else f"{reused:,} rows"
+    told += [f"{rows} answered without one"] if reused else []
+    return ", ".join(told)
+
+
 def _step_line(number: int, step: StepTold) -> str:
     rows, name = step.rows, printable(step.provider or "")
     states = ("completed", "failed", "in_doubt", "pending")
-    told = [f"{getattr(rows, s)} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
-    submitted = f"{step.runs.submitted} runs submitted"
+    told = [f"{getattr(rows, s):,} {s.replace('_', ' ')}" for s in states if getattr(rows, s)]
+    submitted = f"{step.runs.submitted:,} runs submitted"
     return f"  step {number:<6} {name}: {', '.join([*told, submitted])}"
 
 
@@ -127,11 +140,14 @@ def _next_command(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def doubt_lines(doubts: Sequence[Doubt]) -> list[str]:
-    """The submissions in doubt, for a person who decides about them."""
+def doubt_lines(doubts: Sequence[Doubt], rows: int = 0) -> list[str]:
+    """The submissions in doubt, for a person who decides about them; so many `rows` share them."""
     if not doubts:
         return []
-    head = f"In doubt: {len(doubts)} submissions whose answer was lost. Each may have been paid."
+    shared = f" ({rows:,} rows in all)" if rows > len(doubts) else ""
+    head = (
+        f"In doubt: {_counted(len(doubts))} whose answer was lost{shared}. Each may have been paid."
+    )
     return [head, *_listed(doubts)]
 
 
@@ -139,8 +155,14 @@ def second_charge_lines(doubts: Sequence[Doubt]) -> list[str]:
     """The submissions that may have been paid, and were sent again all the same."""
     if not doubts:
         return []
-    head = f"Possibly paid twice: {len(doubts)} submissions that were in doubt and were sent again."
+    one = len(doubts) == 1
+    what = "was in doubt and was sent again" if one else "were in doubt and were sent again"
+    head = f"Possibly paid twice: {_counted(len(doubts))} that {what}."
     return [head, *_listed(doubts)]
+
+
+def _counted(submissions: int) -> str:
+    return f"{submissions:,} submission{'' if submissions == 1 else 's'}"
 
 
 def _listed(doubts: Sequence[Doubt]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ _CAUSES = {
 }
 
 
+ABANDONED = 86400.0
+"""Seconds without a write after which a temporary file belongs to nobody who lives."""
+
+
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[tuple[BinaryIO, Path]]:
     """Give a file to write to, and where it is; it becomes `path` when the block ends well.
@@ -48,6 +53,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[tuple[BinaryIO, P
         target = _target(path)
         mode = _mode_of(target)
         temporary, file = _create_beside(target)
+    if durable:
+        _remove_leftovers(target, temporary)
     try:
         yield file, temporary
         with blamed(path):
@@ -120,6 +127,18 @@ def _create_beside(target: Path) -> tuple[Path, BinaryIO]:
     descriptor = os.open(temporary, flags, 0o600)
     _set_mode(descriptor, 0o600)
     return temporary, os.fdopen(descriptor, "wb")
+
+
+def _remove_leftovers(target: Path, temporary: Path) -> None:
+    """Remove what processes that were killed in the middle of writing `target` have left."""
+    with suppress(OSError):
+        now = temporary.stat().st_mtime
+        ours = re.compile(re.escape(f".{target.name[:40]}.") + r"[0-9a-f]{12}\.tmp")
+        for found in os.scandir(target.parent):
+            if not ours.fullmatch(found.name) or not found.is_file(follow_symlinks=False):
+                continue
+            if now - found.stat(follow_symlinks=False).st_mtime > ABANDONED:
+                Path(found).unlink()
 
 
 def _finish(file: BinaryIO, mode: int, durable: bool) -> None:

@@ -198,7 +198,7 @@ def test_a_refresh_that_fails_keeps_the_old_result_and_says_so(job: Job) -> None
     assert "3 rows keep their old result" in said.err
     assert job.output() == before
     assert set(job.times.values()) == {2}
-    assert "In doubt: 1 submissions" in job.status().out
+    assert "In doubt: 1 submission " in job.status().out
 
 
 def test_a_broad_result_is_not_replaced_by_fewer_columns(job: Job) -> None:

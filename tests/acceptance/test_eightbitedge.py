@@ -95,7 +95,7 @@ def test_with_answers_lost_nothing_is_processed_twice(tmp_path: Path) -> None:
 def test_stubs_are_announced_and_asked_for_again_in_the_next_pass(tmp_path: Path) -> None:
     with edge_desk(tmp_path, stub=True) as desk:
         said = run(desk)
-        assert said.err.count("ATTENTION") == 1
+        assert said.err.count("Note: 8bitedge answers with stubs") == 1
         first = cells(tmp_path / "leads.enriched.csv").records()[0]
         assert (first["note"], json.loads(first["echo"])) == ("stub", {"name": "Company 0"})
         assert run(desk).json["runs"]["submitted"] == 250

@@ -30,10 +30,10 @@ def held(desk: Desk) -> dict[str, str]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def set_key(desk: Desk, text: str, keyring: dict[str, str], exits: int = 0) -> str:
+def set_key(desk: Desk, text: str, keyring: dict[str, str], *words: str, exits: int = 0) -> str:
     """`key set` from standard input; what it said."""
     done = subprocess.run(
-        [*PROGRAM, "key", "set"],
+        [*PROGRAM, "key", "set", *words],
         cwd=desk.folder,
         env={**desk.env, **keyring},
         input=text,
@@ -130,6 +130,16 @@ def test_a_key_is_kept_and_forgotten(desk: Desk, keyring) -> None:
     assert "out of the keyring" in desk.do("key", "forget", env=keyring).err
     assert held(desk) == {}
     assert "held no key" in desk.do("key", "forget", env=keyring).err
+
+
+def test_each_provider_has_a_key_of_its_own(desk: Desk, keyring) -> None:
+    assert "for scale" in set_key(desk, KEY, keyring, "--provider", "scale")
+    assert held(desk) == {"enricher SCALE_API_KEY": KEY}
+    assert "held no key" in desk.do("key", "forget", env=keyring).err
+    said = desk.do("key", "forget", "--provider", "scale", env=keyring)
+    assert "out of the keyring" in said.err
+    assert held(desk) == {}
+    assert "There is no provider" in set_key(desk, KEY, keyring, "--provider", "x", exits=1)
 
 
 @pytest.mark.parametrize(

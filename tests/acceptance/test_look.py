@@ -127,6 +127,9 @@ def test_a_second_process_keeps_out(running: Running) -> None:
         assert said.json["error"]["code"] == "checkpoint_in_use"
         assert "is in use by another enricher process" in said.err
         assert "--retry-lock" in said.err, "the mend"
+        saved = running.desk.do("status", CHECKPOINT, "--json").json["rows"]
+        assert said.json["rows"] == {**saved, "reused": 0}
+        assert said.json["rows"]["total"] == 21
     assert not running.life.is_over()
 
 

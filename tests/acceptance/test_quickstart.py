@@ -46,7 +46,7 @@ def test_the_quick_start_does_what_it_says(desk: Desk) -> None:
     assert "New runs:  3" in typed(desk, second).stdout
     assert not desk.bought
 
-    (run,) = blocks(4)
+    run, afterwards = blocks(4)
     assert typed(desk, run).returncode == 0
     output = cells(desk.folder / "leads.enriched.csv")
     assert output.column("enrichment_status") == ["completed"] * 3
@@ -56,6 +56,8 @@ def test_the_quick_start_does_what_it_says(desk: Desk) -> None:
         list_.write("Umbrella,umbrella.com,Di\n")
     typed(desk, run)
     assert len(desk.bought) == 4
+    assert typed(desk, afterwards).returncode == 0
+    assert (desk.folder / "so-far.csv").is_file()
 
     (init,) = blocks(5)
     assert typed(desk, init).returncode == 0

@@ -215,6 +215,7 @@ def test_a_plan_counts_a_request_for_each_result(tmp_path) -> None:
         assert planned[0] == planned[1] < planned[2]
         assert 200 <= planned[0] <= 205
         assert 300 <= planned[2] <= 320
+        assert desk.do(*words, *MAPPED, env=env_of(desk)).out.startswith("Workflow:  ")
         assert desk.world.workflows.sessions == ()
 
 

@@ -58,7 +58,7 @@ def test_require_skips_rows_without_this_input(desk: Desk) -> None:
     desk.do(*RUN, "--require", "website", "--limit", 4)
     assert names(desk) == ["Acme", "Beta", "Delta"]
     said = desk.do(*RUN, "--require", "web", exits=1)
-    assert "--require 'web' is no input of the grid" in said.err
+    assert "--require 'web' is none of the inputs: " in said.err
     assert "'website'" in said.err
     assert len(desk.bought) == 3
 

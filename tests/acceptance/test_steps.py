@@ -235,6 +235,23 @@ def test_a_kill_in_the_second_step_pays_nothing_twice(tmp_path) -> None:
         assert told["rows"]["completed"] + told["rows"]["in_doubt"] == 30
 
 
+def test_failures_that_a_later_step_has_answered_are_not_bought_again(tmp_path) -> None:
+    with desk_of(tmp_path, fails=0.6, scale_fails=0.5) as desk:
+        told = run(desk, job_of(BITSCALE, SCALE), exits=3)
+        failed, open_ = (one["rows"]["failed"] for one in told["steps"])
+        assert 0 < open_ < failed
+        assert told["rows"]["failed"] == open_
+        before = bought(desk)
+        planned = do(desk, "plan", "leads.job.toml", "--retry-failed", "--json").json
+        assert planned["steps"][0]["new_runs"] == open_
+        again = run(desk, "", "--retry-failed", exits=None)
+        assert again["steps"][0]["runs"]["resubmitted_failed"] == open_
+        assert bought(desk)[0] == before[0] + open_
+        rows = cells(desk.folder / "out.csv").records()
+        assert Counter(row["enrichment_status"] for row in rows)["completed"] >= 30 - open_
+        assert again["rows"]["total"] == 30
+
+
 def test_each_step_has_its_own_cap(tmp_path) -> None:
     with desk_of(tmp_path, fails=0.5) as desk:
         capped = SCALE + "[steps.options]\nmax_runs = 4\n"
