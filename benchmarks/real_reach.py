@@ -68,7 +68,7 @@ def _tell(rate: float, accepted: Sequence[int], lives: Sequence[Life]) -> None:
 def _environ(folder: Path, address: Mapping[str, str]) -> dict[str, str]:
     return {
         **os.environ,
-        "PYTHONPATH": os.getcwd(),
+        "PYTHONPATH": str(Path.cwd()),
         "BITSCALE_BASE_URL": address["base_url"],
         "BITSCALE_API_KEY": address["api_key"],
         "XDG_STATE_HOME": str(folder / "state"),

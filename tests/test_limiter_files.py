@@ -71,18 +71,18 @@ sys.stdin.read()
 def test_a_file_that_another_process_has_open_stays_however_old(path, count):
     """Twice in one process too: a closed descriptor of a file takes the process's locks away."""
     path("held").parent.mkdir()
-    holder = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path("held")), str(count)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"open\n"
-    age(path("held"), LIFETIME + 60)
-    leave(HostBudget(path("now"), clock))
-    assert path("held").exists()
-    holder.kill()
-    holder.communicate()
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        age(path("held"), LIFETIME + 60)
+        leave(HostBudget(path("now"), clock))
+        is_there = path("held").exists()
+        holder.kill()
+    assert is_there
     age(path("held"), LIFETIME + 60)
     leave(HostBudget(path("now"), clock))
     assert names(path("now")) == [path("now").name], "nor is its log left behind"
