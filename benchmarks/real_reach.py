@@ -46,7 +46,8 @@ def measure(rate: float, count: int, rows: int) -> None:
         seconds = time.monotonic() - began
     _tell(rate, server.seen["accepted"], lives)
     print(
-        f"  most {server.seen['most']} in a second, {server.seen['rate_limited']} answered 429;"
+        f"  {sum(server.seen['accepted']) / rows:.2f} requests a row;"
+        f" most {server.seen['most']} in a second, {server.seen['rate_limited']} answered 429;"
         f" the server took {server.seen['cpu'] / seconds:.2f} of a core"
     )
 

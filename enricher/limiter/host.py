@@ -67,6 +67,7 @@ class HostBudget:
         self._clock = clock
         self._owner = uuid.uuid4().hex
         self._began = clock()
+        self._boot = _boot_id()
         try:
             with opening(path):
                 self._sql = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
@@ -107,13 +108,12 @@ class HostBudget:
 
     def _begin(self, now: float, window: float) -> None:
         """Nobody knows what was sent before the file was made, or before this boot."""
-        boot = _boot_id()
         found = self._sql.execute("SELECT boot, next_at, paused_until FROM state").fetchone()
-        if found and found[0] == boot and max(found[1:]) <= now + _LONGEST_PAUSE:
+        if found and found[0] == self._boot and max(found[1:]) <= now + _LONGEST_PAUSE:
             return
         for table in ("state", "places", "owners"):
             self._sql.execute(f"DELETE FROM {table}")  # noqa: S608 — names of our own
-        self._sql.execute("INSERT INTO state VALUES (?, 0, ?)", (boot, now + window))
+        self._sql.execute("INSERT INTO state VALUES (?, 0, ?)", (self._boot, now + window))
 
     def _take_note(self, said: Said, now: float) -> None:
         self._sql.executemany(
