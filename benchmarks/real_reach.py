@@ -94,6 +94,6 @@ def _ended(started: "Sequence[tuple[subprocess.Popen[bytes], float]]") -> list[L
         process, began = next(one for one in started if one[0].pid == pid)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
-            raise SystemExit(f"{process.args} ended with {process.returncode}")
+            raise SystemExit(f"a process ended with {process.returncode}")
         lives.append(Life(usage.ru_utime + usage.ru_stime, time.monotonic() - began))
     return lives
