@@ -128,7 +128,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
 
 def _measured(client: str, rows: int, address: Mapping[str, str], **given: Any) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        _make_table(Path(folder) / "in.csv", rows)
+        make_table(Path(folder) / "in.csv", rows)
         return _apart(client, {"folder": folder, "address": address, **given})
 
 
@@ -140,7 +140,8 @@ def _apart(client: str, given: Mapping[str, Any]) -> Figures:
     return figures
 
 
-def _make_table(path: Path, rows: int) -> None:
+def make_table(path: Path, rows: int) -> None:
+    """A list of so many companies."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["Company Name", "Website", "Country", "Note"])

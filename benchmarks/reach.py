@@ -3,6 +3,7 @@
     python -m benchmarks.reach                        4 processes at 5/s for 60 s, through the file
     python -m benchmarks.reach --redis                the same through a Redis server started for it
     python -m benchmarks.reach --rate 500 --processes 1
+    python -m benchmarks.reach --real --rate 1000 --processes 3   with requests (see `real_reach`)
 
 Each process always has something to send; nothing is sent, since what counts is when it would
 leave. "most" is the largest number of sends in any second, of all processes together; "over" the
@@ -20,6 +21,7 @@ from bisect import bisect_right
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks import real_reach
 from enricher.budget import Budget
 from enricher.limiter.host import HostBudget
 from enricher.pace import Gate, Sharing
@@ -81,12 +83,17 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--redis", action="store_true", help="through a Redis server")
+    parser.add_argument("--real", action="store_true", help="real jobs: shards of one list")
+    parser.add_argument("--rows", type=int, default=15_000, help="of the list of --real")
     for name in ("--where", "--begin", "--end"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.where:
         begin, end = float(options.begin), float(options.end)
         print(json.dumps(asyncio.run(_busy(options.where, options.rate, begin, end))))
+        return
+    if options.real:
+        real_reach.measure(options.rate, options.processes, options.rows)
         return
     with ExitStack() as held:
         if options.redis:

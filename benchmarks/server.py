@@ -54,8 +54,21 @@ class Server:
 @contextmanager
 def running(rate: str = "unlimited", latency: float = 0.0) -> Iterator[Server]:
     """A server for as long as the block lasts; runs take a second."""
-    command = [sys.executable, "-m", "benchmarks.server", "--rate", rate, "--latency", str(latency)]
-    process = subprocess.Popen(  # noqa: S603 — this very file
+    with _started("benchmarks.server", "--rate", rate, "--latency", str(latency)) as server:
+        yield server
+
+
+@contextmanager
+def running_thin(rate: float) -> Iterator[Server]:
+    """The same of the server that costs next to nothing; see `thin_server`."""
+    with _started("benchmarks.thin_server", "--rate", str(rate)) as server:
+        yield server
+
+
+@contextmanager
+def _started(module: str, *words: str) -> Iterator[Server]:
+    command = [sys.executable, "-m", module, *words]
+    process = subprocess.Popen(  # noqa: S603 — a file of this folder
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     server = Server(process)

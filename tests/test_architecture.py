@@ -109,7 +109,7 @@ LIBRARIES = {
     "backports": ("zstd",),
     "click": ("cli",),
     "compression": ("zstd",),
-    "filelock": ("checkpoint",),
+    "filelock": ("checkpoint", "limiter.host_files"),  # files of limits are opened, and removed
     "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
     "httpx2": ("providers.transport", "providers.connections"),
     "jinja2": ("report.page",),
@@ -129,7 +129,7 @@ LIBRARIES = {
     "python_calamine": ("source.workbook",),
     "redis": ("limiter.shared_server",),
     "rich": ("cli",),
-    "sqlite3": ("checkpoint", "databases", "limiter.host"),
+    "sqlite3": ("checkpoint", "databases", "limiter.host", "limiter.host_files"),
     "sqlite_utils": ("checkpoint",),
     "starlette": ("simulator", "web"),
     "tenacity": ("pace",),

@@ -1,16 +1,21 @@
 """One limit on a real Redis server, in real time."""
 
 import asyncio
+import time
 from bisect import bisect_right
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 pytest.importorskip("redis")
 
-from enricher.budget import Said
+from redis import Redis
+
+from enricher.budget import LEASE, Said
 from enricher.errors import ServerGone
 from enricher.limiter.shared_server import ServerBudget
 from enricher.pace import Gate, Sharing
+from enricher.verdicts import RateSignal
 from tests.support.redis_server import needs_redis, redis_server
 
 pytestmark = needs_redis
@@ -81,15 +86,25 @@ def test_processes_keep_one_limit_together(server):
     assert len([line for line in warnings if "keep one rate limit together" in line]) == 3
 
 
-def test_a_server_that_loses_its_memory_in_mid_job(server):
+def restart(server):
+    server.stop()
+    server.start()
+
+
+def forget(server):
+    with Redis.from_url(server.url) as client:
+        client.flushall()
+
+
+@pytest.mark.parametrize("lose", [restart, forget])
+def test_a_server_that_loses_its_memory_in_mid_job(server, lose):
     warnings: list[str] = []
     log = Log()
 
     async def work():
         working = asyncio.create_task(busy(gate(server, "lost", warnings), log, 7))
         await log.reaches(RATE)
-        server.stop()
-        server.start()
+        lose(server)
         await working
 
     asyncio.run(work())
@@ -141,3 +156,79 @@ def test_a_place_of_a_dead_process_comes_back_and_a_lost_id_takes_nobody_elses(s
     assert given_back.used == 0
     assert len(again.places) == 5
     assert not set(again.places) & set(first.places)
+
+
+class OtherHost(asyncio.SelectorEventLoop):
+    """The loop of a host whose clock is hours away from that of the others."""
+
+    def __init__(self, ahead):
+        self._ahead = ahead
+        super().__init__()
+
+    def time(self):
+        return super().time() + self._ahead
+
+
+@pytest.mark.parametrize("ahead", [-7200.0, 7200.0])
+def test_clocks_that_differ_between_hosts(server, ahead):
+    """Neither is kept out, and together they keep the limit; times are of one clock here."""
+    logs: list[list[float]] = [[], []]
+    name = f"clocks {ahead}"
+
+    async def host(log):
+        mine = gate(server, name, [])
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            (await mine.acquire()).sent()
+            log.append(time.monotonic())
+        await mine.aclose()
+
+    def on(loop_factory, log):
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(host(log))
+
+    with ThreadPoolExecutor() as hosts:
+        there = hosts.submit(on, lambda: OtherHost(ahead), logs[0])
+        on(None, logs[1])
+        there.result()
+    assert most_in_a_second([*logs[0], *logs[1]]) <= RATE
+    assert sum(map(len, logs)) >= 0.8 * RATE * 3.9
+    assert max(map(len, logs)) <= 2 * min(map(len, logs))
+
+
+def test_a_pause_that_one_is_told_holds_all(server):
+    log = Log()
+
+    async def work():
+        told, other = gate(server, "pause", []), gate(server, "pause", [])
+        working = asyncio.create_task(busy(other, log, 5))
+        (await told.acquire()).sent()
+        await log.reaches(3)
+        told.observe(RateSignal(limited=True, retry_after=2.0), now())
+        at = now()
+        await working
+        await told.aclose()
+        return at
+
+    at = asyncio.run(work())
+    later = [sent - at for sent in log if sent > at + 0.1]
+    assert later[0] >= 1.95
+
+
+def test_a_killed_process_leaves_nothing_stuck(server):
+    async def work():
+        dead = ServerBudget(server.url, "dead", {})
+        wants = Said(rate=1, margin=0.03, want=1, enter=True)
+        await asyncio.sleep((await dead.exchange(wants)).wait + 0.01)
+        taken = await dead.exchange(wants)  # a place that is never used nor given back
+        assert len(taken.places) == 1
+        await dead.exchange(wants)  # and a turn in the queue
+        at = now()
+        alive = gate(server, "dead", [], rate=1)
+        (await alive.acquire()).sent()
+        waited = now() - at
+        await alive.aclose()
+        await dead._server.aclose()
+        return waited
+
+    assert 1.0 <= asyncio.run(work()) <= LEASE + 3

@@ -5,7 +5,6 @@ another boot, and what the file says of the last one is thrown away. A process t
 places that count as used once their lease is over, and a turn in the queue that nobody waits for.
 """
 
-import os
 import sqlite3
 import uuid
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from enricher.budget import LEASE, BudgetAway, BudgetBroken, Heard, Said
+from enricher.limiter.host_files import opening
 
 GRACE = 0.05
 """Seconds after its turn for which somebody in the queue is waited for."""
@@ -55,7 +55,7 @@ class HostBudget:
     """The budget in a file.
 
     Args:
-        path: the file; it is made, mode 0600, with its folder.
+        path: the file; it is made, mode 0600, with its folder. Old ones beside it are removed.
         clock: seconds that all processes of the host count alike, and that never jump.
 
     Raises:
@@ -67,13 +67,13 @@ class HostBudget:
         self._clock = clock
         self._owner = uuid.uuid4().hex
         self._began = clock()
+        self._boot = _boot_id()
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
-            self._sql = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
-            self._sql.execute("PRAGMA journal_mode = WAL")
-            self._sql.execute("PRAGMA synchronous = OFF")
-            self._sql.executescript(_TABLES)
+            with opening(path):
+                self._sql = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+                self._sql.execute("PRAGMA journal_mode = WAL")
+                self._sql.execute("PRAGMA synchronous = OFF")
+                self._sql.executescript(_TABLES)
         except (OSError, sqlite3.Error) as error:
             raise BudgetBroken(_words(path, error)) from None
 
@@ -108,13 +108,12 @@ class HostBudget:
 
     def _begin(self, now: float, window: float) -> None:
         """Nobody knows what was sent before the file was made, or before this boot."""
-        boot = _boot_id()
         found = self._sql.execute("SELECT boot, next_at, paused_until FROM state").fetchone()
-        if found and found[0] == boot and max(found[1:]) <= now + _LONGEST_PAUSE:
+        if found and found[0] == self._boot and max(found[1:]) <= now + _LONGEST_PAUSE:
             return
         for table in ("state", "places", "owners"):
             self._sql.execute(f"DELETE FROM {table}")  # noqa: S608 — names of our own
-        self._sql.execute("INSERT INTO state VALUES (?, 0, ?)", (boot, now + window))
+        self._sql.execute("INSERT INTO state VALUES (?, 0, ?)", (self._boot, now + window))
 
     def _take_note(self, said: Said, now: float) -> None:
         self._sql.executemany(
@@ -233,5 +232,5 @@ def _boot_id() -> str:
 
 
 def _words(path: Path, error: Exception) -> str:
-    cause = error.strerror if isinstance(error, OSError) else str(error)
+    cause = (isinstance(error, OSError) and error.strerror) or str(error)
     return f"the limiter file {path} cannot be used ({cause}; if it stays so, remove it)"

@@ -135,6 +135,21 @@ def test_bad_input(desk: Desk) -> None:
     assert desk.bought == []
 
 
+def test_an_input_that_changed_after_the_shards_ran_is_not_merged(desk: Desk) -> None:
+    path = leads(desk)
+    planned(desk)
+    for index in range(COUNT):
+        desk.do(*shard(index))
+    before = path.read_text()
+    path.write_text(before.replace("Firma 3,", "Firma 4,"))
+    for options in ((), ("--partial",)):
+        said = desk.do("merge", "m.json", "-o", "out.csv", *options, exits=1)
+        assert "The input has changed since m.json was written" in said.err
+    assert not (desk.folder / "out.csv").exists()
+    path.write_text(before)
+    desk.do("merge", "m.json", "-o", "out.csv")
+
+
 def test_a_manifest_never_sends_a_key_elsewhere(desk: Desk) -> None:
     leads(desk)
     planned(desk)
