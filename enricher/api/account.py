@@ -105,6 +105,23 @@ class Account:
         )
         return replace(summary, live=self._live())
 
+    def known(self) -> Mapping[str, object]:
+        """What an error tells of the job that it ended."""
+        told = self._summary(
+            JobOutcome.ERROR, in_flight=self.engine.in_flight if self.engine else 0
+        )
+        names = (
+            "started_at",
+            "updated_at",
+            "seconds",
+            "rows",
+            "runs",
+            "requests",
+            "credits",
+            "steps",
+        )
+        return {name: getattr(told, name) for name in names}
+
     def _summary(
         self,
         outcome: JobOutcome,

@@ -44,7 +44,7 @@ from enricher.api.writing import (
     remove_partial,
 )
 from enricher.checkpoint import Committer, Reader, Store, in_thread
-from enricher.errors import ProviderRefused, ServerGone
+from enricher.errors import EnricherError, InputChanged, ProviderRefused, ServerGone
 from enricher.feed import Lookup
 from enricher.forecast import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.model import (
@@ -137,6 +137,13 @@ class Invocation:
 
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
+        try:
+            return await self._run(census)
+        except EnricherError as error:
+            error.known = self._account.known()
+            raise
+
+    async def _run(self, census: Census | None) -> Summary:
         await self._save(self._account.now())  # a large input takes its time to count
         if self._job.step:
             await self._feeder.run(self._look_back)
@@ -242,7 +249,11 @@ class Invocation:
         closed: set[bytes] = set()
         while True:
             tally.reading()
-            fed = await self._feeder.run(next, batches, None)
+            try:
+                fed = await self._feeder.run(next, batches, None)
+            except InputChanged as changed:
+                self._stop(_stop_by(changed))
+                return
             if fed is None:
                 return
             tally.seen(fed.seen)
@@ -285,7 +296,11 @@ class Invocation:
     async def _finish(self, stop: Stop | None) -> Summary:
         refused = stop is not None and self._code_of(stop) == 1
         if not refused:
-            await self._write(is_finished=stop is None)
+            try:
+                await self._write(is_finished=stop is None)
+            except InputChanged as changed:
+                self._hooks.warn(f"no output was written: {changed.message}")
+                stop = stop or _stop_by(changed)
             if self._account.written and (kept := self._account.written.kept_old):
                 self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
         self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
@@ -378,7 +393,13 @@ class Invocation:
                 return 128 + stop.signal
             case StopCode.SERVER_GONE | StopCode.MAX_RUNS | StopCode.STOP_AFTER:
                 return 4
+            case StopCode.INPUT_CHANGED:
+                return 4
             case StopCode.MAX_CREDITS | StopCode.MAX_FAILURES:
                 return 5
             case _:
                 return 5 if self._reader.pass_has_answers(self._id) else 1
+
+
+def _stop_by(changed: InputChanged) -> Stop:
+    return Stop(StopCode.INPUT_CHANGED, changed.message)

@@ -138,9 +138,8 @@ def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
         from enricher.api import ErrorTold, JobOutcome, Summary
 
         told = ErrorTold(error.code, error.message)
-        summary = Summary(
-            outcome=JobOutcome.ERROR, exit_code=error.exit_code, error=told, **voice.known
-        )
+        known: dict[str, Any] = {**voice.known, **error.known}
+        summary = Summary(outcome=JobOutcome.ERROR, exit_code=error.exit_code, error=told, **known)
         _try_programs(summary, arguments)
     return error.exit_code
 
