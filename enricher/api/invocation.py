@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from enricher.api.account import Account
+from enricher.api.account import Account, stop_code
 from enricher.api.engines import (
     NOTHING,
     Recovery,
@@ -388,17 +388,7 @@ class Invocation:
         return rows
 
     def _code_of(self, stop: Stop) -> int:
-        match stop.code:
-            case StopCode.SIGNAL:
-                return 128 + stop.signal
-            case StopCode.SERVER_GONE | StopCode.MAX_RUNS | StopCode.STOP_AFTER:
-                return 4
-            case StopCode.INPUT_CHANGED:
-                return 4
-            case StopCode.MAX_CREDITS | StopCode.MAX_FAILURES:
-                return 5
-            case _:
-                return 5 if self._reader.pass_has_answers(self._id) else 1
+        return stop_code(stop, has_answers=self._reader.pass_has_answers(self._id))
 
 
 def _stop_by(changed: InputChanged) -> Stop:
