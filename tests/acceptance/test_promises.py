@@ -13,6 +13,7 @@ from enricher.simulator.settings import DEFAULT_API_KEY
 from tests.acceptance.desk import COMPANIES, Desk, cells, until
 from tests.acceptance.proxy import proxy_before
 from tests.acceptance.terminal import Terminal
+from tests.support.canary import KEY
 
 RUN = ("run", "leads.csv", "--grid", COMPANIES.id, "-o", "out.csv", "--json")
 FAST = ("--rate", "unlimited")
@@ -243,6 +244,27 @@ def test_verbose_tells_each_failure_and_no_progress_draws_nothing(new_desk) -> N
         assert terminal.end() == 3
     assert "━" not in terminal.shown
     assert "Finished" in terminal.shown, "the summary"
+
+
+def test_plan_takes_every_option_of_run_and_writes_neither_output_nor_metrics(desk: Desk) -> None:
+    leads(desk, 2)
+    stops = ("--max-runs", 1, "--max-failures", "5%", "--stop-after", "1h", "--max-attempts", 2)
+    again = ("--in-doubt", "retry", "--retry-failed", "--refresh-after", "0s", "--retry-lock", "1s")
+    told = ("--metrics-file", "m.prom", "--failures", "f.csv", "--allow-failures", 1, "--yes", "-q")
+    pace = ("--mode", "auto", "--max-in-flight", 3, "--run-timeout", "1m", "--max-outage", "1m")
+    said = desk.do("plan", *RUN[1:], *stops, *again, *told, *pace)
+    assert said.json["new_runs"] == 2
+    assert (desk.bought, desk.files()) == ([], ["leads.csv"])
+
+
+def test_init_keeps_where_to_ask_and_where_the_key_stands(desk: Desk) -> None:
+    leads(desk, 2)
+    desk.key_file(KEY)
+    named = ("--base-url", desk.world.base_url, "--api-key-file", "api.key")
+    nothing = {"BITSCALE_API_KEY": "", "BITSCALE_BASE_URL": ""}
+    desk.do("init", "leads.csv", "--grid", COMPANIES.id, *named, env=nothing)
+    desk.do("run", "leads.job.toml", *FAST, env=nothing)
+    assert len(desk.bought) == 2
 
 
 # --- whose results --------------------------------------------------------------------------------
