@@ -148,6 +148,16 @@ def test_resume_asks_at_a_terminal_too(desk: Desk) -> None:
     assert "[y/N]" not in terminal.shown
 
 
+def test_what_does_not_change_what_is_asked_can_be_changed_at_a_resume(desk: Desk) -> None:
+    leads(desk, 3)
+    desk.do(*RUN, *FAST, "--max-runs", 1, exits=4)
+    desk.do(*RESUME, "--status-prefix", "my", "--limiter", "local")
+    assert cells(desk.folder / "out.csv").header[-2:] == ["my_status", "my_error"]
+    desk.do(*RESUME)
+    assert cells(desk.folder / "out.csv").header[-2:] == ["my_status", "my_error"], "kept"
+    assert times(desk) == {"C0": 1, "C1": 1, "C2": 1}
+
+
 # --- files of others ------------------------------------------------------------------------------
 
 
