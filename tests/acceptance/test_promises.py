@@ -158,6 +158,23 @@ def test_what_does_not_change_what_is_asked_can_be_changed_at_a_resume(desk: Des
     assert times(desk) == {"C0": 1, "C1": 1, "C2": 1}
 
 
+def test_no_more_credits_in_mid_job_stops_it_for_a_person_and_the_same_command_goes_on(
+    desk: Desk,
+) -> None:
+    leads(desk, 12)
+    with proxy_before(desk.world.port) as proxy:
+        life = desk.start(*RUN, "--rate", "10", env=proxy.env)
+        until(partial(has_bought, desk, 4), "four submissions")
+        proxy.refused["/run"] = [402] * 9
+        said = life.end(exits=5)
+        assert (said.json["outcome"], said.json["reason_code"]) == ("stopped", "refused")
+        assert said.json["rows"]["in_doubt"] == 0
+        assert "enricher resume" in said.err
+        proxy.refused.clear()
+        desk.do(*RUN, *FAST, env=proxy.env)
+    assert list(times(desk).values()) == [1] * 12
+
+
 # --- files of others ------------------------------------------------------------------------------
 
 
