@@ -118,6 +118,23 @@ def test_what_sends_again_is_given_anew_to_each_resume(desk: Desk) -> None:
         assert do(*RESUME, exits=3).json["runs"]["submitted"] == 0, "--refresh-after is not kept"
 
 
+def test_who_is_not_sent_again_for_having_been_sent_so_often_is_told(desk: Desk) -> None:
+    leads(desk, 4)
+    with proxy_before(desk.world.port) as proxy:
+        do = partial(desk.do, env=proxy.env)
+        proxy.lost, proxy.failing = {"C2"}, {"C1"}
+        assert "--max-attempts" not in do(*RUN, *FAST, exits=3).err
+        again = (*RUN, *FAST, "--in-doubt", "retry", "--retry-failed", "--max-attempts")
+        said = do(*again, 1, exits=3)
+        assert "2 rows are not sent again" in said.err
+        assert "--max-attempts 1" in said.err
+        assert said.json["runs"]["resubmitted_in_doubt"] == 0
+        assert do("plan", *again[1:], 1).json["new_runs"] == 0
+        proxy.lost, proxy.failing = set(), set()
+        assert "not sent again" not in do(*again, 2).err
+        assert times(desk) == {"C0": 1, "C1": 2, "C2": 2, "C3": 1}
+
+
 def test_failures_are_half_of_all_at_most_unless_told_otherwise_and_the_cap_is_kept(
     new_desk,
 ) -> None:
