@@ -103,7 +103,7 @@ def _log(text: str, event: EventName, level: str, facts: dict[str, Any]) -> None
 
 
 def _coloured(text: str, colour: str) -> None:
-    click.secho(text, file=people(), fg=colour if voice.colour else None)
+    click.echo(click.style(text, fg=colour) if voice.colour else text, file=people())
 
 
 def tell(text: str) -> None:

@@ -311,6 +311,25 @@ def test_init_keeps_where_to_ask_and_where_the_key_stands(desk: Desk) -> None:
     assert len(desk.bought) == 2
 
 
+def test_a_dumb_terminal_gets_plain_lines(desk: Desk) -> None:
+    leads(desk, 3)
+    with Terminal(desk, *RUN[:-1], *FAST, env={"TERM": "dumb"}) as terminal:
+        assert terminal.end() == 0
+    assert "Note: " in terminal.shown
+    assert "\x1b" not in terminal.shown
+
+
+def test_an_input_that_moved_is_remembered(desk: Desk) -> None:
+    leads(desk, 3)
+    desk.do(*RUN, *FAST)
+    (desk.folder / "leads.csv").rename(desk.folder / "moved.csv")
+    desk.do(*RESUME, "--input", "moved.csv")
+    desk.do(*RESUME)
+    desk.do("export", CHECKPOINT, "-o", "copy.csv")
+    assert len(cells(desk.folder / "copy.csv").rows) == 3
+    assert len(desk.bought) == 3
+
+
 # --- whose results --------------------------------------------------------------------------------
 
 
