@@ -135,6 +135,26 @@ def test_who_is_not_sent_again_for_having_been_sent_so_often_is_told(desk: Desk)
         assert times(desk) == {"C0": 1, "C1": 2, "C2": 2, "C3": 1}
 
 
+def test_caps_hold_for_what_is_sent_again_too(desk: Desk) -> None:
+    leads(desk, 12)
+    with proxy_before(desk.world.port) as proxy:
+        do = partial(desk.do, env=proxy.env)
+        proxy.lost = {f"C{n}" for n in range(6)}
+        proxy.failing = {"C6", "C7", "C8"}
+        do(*RUN, *FAST, exits=3)
+        proxy.lost.clear()
+        doubts = (*RESUME, "--in-doubt", "retry")
+        assert do(*doubts, "--max-runs", 2, exits=4).json["runs"]["resubmitted_in_doubt"] == 2
+        told = do(*doubts, "--max-credits", 5, exits=5).json
+        assert told["credits"]["before"] - told["credits"]["after"] <= 5
+        assert do(*doubts, "--stop-after", "0s", exits=4).json["runs"]["submitted"] == 0
+        do(*doubts, "--max-credits", 1000, exits=3)
+        failures = (*RESUME, "--retry-failed")
+        assert do(*failures, "--max-runs", 1, exits=4).json["runs"]["resubmitted_failed"] == 1
+        assert do(*failures, exits=3).json["runs"]["resubmitted_failed"] == 2, "once in the pass"
+        assert times(desk) == {f"C{n}": 1 if n > 8 else 2 for n in range(12)}
+
+
 def test_failures_are_half_of_all_at_most_unless_told_otherwise_and_the_cap_is_kept(
     new_desk,
 ) -> None:
