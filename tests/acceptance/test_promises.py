@@ -38,12 +38,12 @@ def times(desk: Desk) -> Counter[str]:
 # --- an input that changes, and errors in mid-job -------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [12, 1100], ids=["when it is written", "when it is read on"])
+@pytest.mark.parametrize("count", [20, 1100], ids=["when it is written", "when it is read on"])
 def test_an_input_that_changes_in_mid_job_stops_it_and_the_same_command_goes_on(
     desk: Desk, count
 ) -> None:
     rows = leads(desk, count)
-    life = desk.start(*RUN, "--rate", "50" if count > 1000 else "10")
+    life = desk.start(*RUN, "--rate", "50" if count > 1000 else "5")
     until(partial(has_bought, desk, 4), "four submissions")
     desk.write("leads.csv", [*rows, "New,new.io"])
     said = life.end(exits=4)
@@ -69,7 +69,7 @@ def test_an_error_in_mid_job_tells_programs_what_was_submitted(desk: Desk) -> No
     leads(desk, 12)
     (desk.folder / "place").mkdir()
     there = ("-o", "place/out.csv", "--checkpoint", "all.db")
-    life = desk.start(*RUN, *there, "--rate", "10", "--summary-file", "s.json")
+    life = desk.start(*RUN, *there, "--rate", "5", "--summary-file", "s.json")
     until(partial(has_bought, desk, 4), "four submissions")
     (desk.folder / "place").rename(desk.folder / "moved")
     told = life.end(exits=1).json
@@ -88,16 +88,14 @@ def test_an_error_in_mid_job_tells_programs_what_was_submitted(desk: Desk) -> No
 def test_a_run_that_takes_too_long_fails_is_looked_at_again_and_is_never_bought_again(
     new_desk,
 ) -> None:
-    desk = new_desk(duration="constant:8")
+    desk = new_desk(duration="constant:3600")
     leads(desk, 3)
-    told = desk.do(*RUN, *FAST, "--run-timeout", "3s", exits=3).json
+    told = desk.do(*RUN, *FAST, "--run-timeout", "2s", exits=3).json
     assert told["rows"]["failed"] == 3
     errors = cells(desk.folder / "out.csv").column("enrichment_error")
     assert all(error.startswith("RUN_TIMEOUT: ") for error in errors)
     told = desk.do(*RESUME, "--retry-failed", "--in-doubt", "retry", exits=3).json
     assert (told["rows"]["failed"], told["requests"]["poll"] >= 3) == (3, True)
-    until(lambda: desk.start(*RUN, *FAST).end().code == 0, "the ends of the runs")
-    assert set(cells(desk.folder / "out.csv").column("enrichment_status")) == {"completed"}
     assert times(desk) == {"C0": 1, "C1": 1, "C2": 1}
 
 
