@@ -4,6 +4,7 @@ EnricherError                 a message for a person, and its mend
 ├── UsageError                exit 2: the command line alone shows that it is wrong
 ├── CannotGoOn                exit 1: nothing was lost, a person mends it and repeats
 │   ├── InputError            the input cannot be read as a table
+│   │   └── InputChanged      somebody wrote to it while it was read
 │   ├── JobFileError          the job file is no TOML, or says what no job can be
 │   ├── ManifestError         there is no manifest, or it cannot be written
 │   ├── MappingError          the grid's labels and the input's columns do not fit
@@ -32,6 +33,7 @@ Example:
     input_error
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -42,6 +44,9 @@ class EnricherError(Exception):
         message: what was found, in one line.
         mend: what to do about it, in one line; may be empty.
         code: a stable word for programs (`error.code` of the JSON summary).
+
+    Attributes:
+        known: fields of the summary, as far as a job had come when it broke off.
     """
 
     exit_code: ClassVar[int] = 1
@@ -51,6 +56,7 @@ class EnricherError(Exception):
         self.message = message
         self.mend = mend
         self.code = code or _code_of(type(self))
+        self.known: Mapping[str, object] = {}
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.mend}" if self.mend else self.message
@@ -68,6 +74,10 @@ class CannotGoOn(EnricherError):
 
 class InputError(CannotGoOn):
     """The input cannot be read as a table; names the file and, where it can, the line."""
+
+
+class InputChanged(InputError):
+    """Somebody wrote to the input while it was read; a job that has begun stops by it."""
 
 
 class JobFileError(CannotGoOn):

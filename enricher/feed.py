@@ -21,6 +21,7 @@ from enricher.forecast import (
     fate_of_doubt,
     is_kept_broad,
     is_outdated,
+    is_used_up,
     outcome_of,
     outcome_of_left_out,
 )
@@ -300,6 +301,7 @@ class _Counting:
             case _:
                 self._counts["reused"] += 1
                 self._counts["not_refreshed"] += is_kept_broad(record, self._wanted)
+                self._counts["used_up"] += is_used_up(record, self._wanted)
 
     def _count_left_out(self, record: Record | None, why: LeftOut) -> None:
         if record is None or outcome_of_left_out(record, self._wanted).status is RowStatus.SKIPPED:
@@ -321,6 +323,7 @@ class _Counting:
             ragged_lines=table.ragged_lines,
             not_refreshed=counts["not_refreshed"],
             outdated=counts["outdated"],
+            used_up=counts["used_up"],
             left_out={str(why): self._left_out[why] for why in LeftOut if self._left_out[why]},
             blank={label: n for label, n in self._blank.items() if n},
             content=f"{self._content % _SUM:032x}",

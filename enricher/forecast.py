@@ -127,6 +127,15 @@ def fate_of_doubt(record: Record | None, wanted: Wanted) -> Fate | None:
     return Buy(record.attempt, Cause.IN_DOUBT)
 
 
+def is_used_up(record: Record, wanted: Wanted) -> bool:
+    """Whether it would be sent again, were it not for the number of submissions that it has had."""
+    if record.attempt < wanted.max_attempts:
+        return False
+    once_more = replace(wanted, max_attempts=record.attempt + 1)
+    given = fate_of_doubt(record, once_more) or fate_of(record, once_more)
+    return isinstance(given, Buy) and given.cause in (Cause.FAILED, Cause.IN_DOUBT)
+
+
 _DOUBTFUL = (State.IN_DOUBT, State.STALLED)
 
 
@@ -201,9 +210,10 @@ class Census:
     `new_runs` counts distinct inputs to buy, `bought_before` those of them that have a result of
     fewer output columns; `reused` counts rows with an answer already, `not_refreshed` those of
     them whose result is too old and holds more output columns than are asked for, `outdated` those
-    whose result is from before a change of the target. `ragged_lines` counts rows that were padded
-    or passed over. `left_out` tells why rows are skipped, `blank` in how many of the rows to buy
-    a label has no text; `content` is a digest of what all rows send, whatever their order.
+    whose result is from before a change of the target, `used_up` those that would be sent again,
+    had they not been sent as often as is allowed. `ragged_lines` counts rows that were padded or
+    passed over. `left_out` tells why rows are skipped, `blank` in how many of the rows to buy a
+    label has no text; `content` is a digest of what all rows send, whatever their order.
     """
 
     total: int
@@ -216,6 +226,7 @@ class Census:
     not_refreshed: int = 0
     ragged_lines: int = 0
     outdated: int = 0
+    used_up: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     blank: Mapping[str, int] = field(default_factory=dict)
     content: str = field(default="", compare=False)

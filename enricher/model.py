@@ -324,6 +324,8 @@ class StopCode(enum.StrEnum):
     MAX_CREDITS = "max_credits"
     MAX_FAILURES = "max_failures"
     STOP_AFTER = "stop_after"
+    INPUT_CHANGED = "input_changed"
+    """Somebody wrote to the input while the job read it."""
 
 
 SHARE_COUNTS_AFTER = 20

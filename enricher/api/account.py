@@ -9,7 +9,7 @@ from enricher.api.pulse import Pulse
 from enricher.api.wiring import Prepared
 from enricher.api.writing import RowsWritten
 from enricher.forecast import SHARE_OF_LIMIT, Census, estimate
-from enricher.model import Event, RowStatus, Stop
+from enricher.model import Event, RowStatus, Stop, StopCode
 from enricher.notice import Notice
 from enricher.report.summary import (
     CreditTotals,
@@ -105,6 +105,16 @@ class Account:
         )
         return replace(summary, live=self._live())
 
+    def known(self) -> Mapping[str, object]:
+        """What an error tells of the job that it ended."""
+        told = self._summary(
+            JobOutcome.ERROR, in_flight=self.engine.in_flight if self.engine else 0
+        )
+        names = {"started_at", "updated_at", "seconds", "runs", "requests", "credits", "steps"}
+        if self.tally.total:  # else they are not counted yet, and those of last time stand
+            names.add("rows")
+        return {name: getattr(told, name) for name in names}
+
     def _summary(
         self,
         outcome: JobOutcome,
@@ -194,3 +204,16 @@ def _outcome(stop: Stop | None, exit_code: int) -> JobOutcome:
     if stop is None:
         return JobOutcome.FINISHED if exit_code == 0 else JobOutcome.FINISHED_WITH_FAILURES
     return JobOutcome.ERROR if exit_code == 1 else JobOutcome.STOPPED
+
+
+def stop_code(stop: Stop, *, has_answers: bool) -> int:
+    """The exit code of a stopped job; `has_answers`: whether the pass ever got a usable one."""
+    match stop.code:
+        case StopCode.SIGNAL:
+            return 128 + stop.signal
+        case StopCode.MAX_CREDITS | StopCode.MAX_FAILURES:
+            return 5
+        case StopCode.REFUSED | StopCode.KEY_REVOKED:
+            return 5 if has_answers else 1
+        case _:
+            return 4

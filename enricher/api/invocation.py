@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from enricher.api.account import Account
+from enricher.api.account import Account, stop_code
+from enricher.api.afterwards import balance_of, evidence_of
 from enricher.api.engines import (
     NOTHING,
     Recovery,
@@ -38,7 +39,6 @@ from enricher.api.wiring import (
     shown_columns,
     stops_in,
     wanted_by,
-    word_of,
 )
 from enricher.api.writing import (
     RowsWritten,
@@ -47,7 +47,7 @@ from enricher.api.writing import (
     remove_partial,
 )
 from enricher.checkpoint import Committer, JobSpec, Reader, Store, in_thread
-from enricher.errors import ProviderRefused, ServerGone
+from enricher.errors import EnricherError, InputChanged
 from enricher.feed import Lookup
 from enricher.forecast import ASK_ABOVE, CLOSED_DOUBT, Census
 from enricher.model import (
@@ -62,14 +62,9 @@ from enricher.model import (
     StopCode,
 )
 from enricher.notice import EventName, Notice
-from enricher.preflight import asker
-from enricher.providers.base import Ask
 from enricher.record import InDoubt
-from enricher.report.evidence import Evidence, evidence_lines
+from enricher.report.evidence import evidence_lines
 from enricher.report.summary import Summary
-
-BALANCE_PATIENCE = 10.0
-"""Seconds to try to learn the balance after the job."""
 
 _NOBODY_ANSWERS = (StopCode.SERVER_GONE, StopCode.KEY_REVOKED)
 """Stops after which nothing more is asked: there would be no answer."""
@@ -143,6 +138,13 @@ class Invocation:
 
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""
+        try:
+            return await self._run(census)
+        except EnricherError as error:
+            error.known = self._account.known()
+            raise
+
+    async def _run(self, census: Census | None) -> Summary:
         await self._save(self._account.now())  # a large input takes its time to count
         if self._job.steps:
             await self._feeder.run(self._look_around)
@@ -257,7 +259,11 @@ class Invocation:
         closed: set[bytes] = set()
         while True:
             tally.reading()
-            fed = await self._feeder.run(next, batches, None)
+            try:
+                fed = await self._feeder.run(next, batches, None)
+            except InputChanged as changed:
+                self._stop(_stop_by(changed))
+                return
             if fed is None:
                 return
             tally.seen(fed.seen)
@@ -300,7 +306,11 @@ class Invocation:
     async def _finish(self, stop: Stop | None) -> Summary:
         refused = stop is not None and self._code_of(stop) == 1
         if not refused:
-            await self._write(is_finished=stop is None)
+            try:
+                await self._write(is_finished=stop is None)
+            except InputChanged as changed:
+                self._hooks.warn(f"no output was written: {changed.message}")
+                stop = stop or _stop_by(changed)
             if self._account.written and (kept := self._account.written.kept_old):
                 self._hooks.warn(f"{kept} rows keep their old result: its refresh brought none")
         self._account.in_flight = len(self._reader.unfinished(self._ready.context, State.RUNNING))
@@ -324,36 +334,20 @@ class Invocation:
         return self._job.step + 1 < len(self._job.steps)
 
     async def _ask_balance(self) -> Credits | None:
-        """What is left after the job is good to know, and nothing more hangs on it."""
-        with suppress(ProviderRefused, ServerGone):
-            balance = await self._ready.provider.balance(self._ask())
-            if balance is not None:
-                self._account.credits_after = balance.remaining
-                self._stops.purse.read(balance.used)
-                await self._stored(self._store.save_spent, self._stops.purse.spent)
-            return balance
-        return None
-
-    def _ask(self) -> Ask:
-        ready = self._ready
-        return asker(ready.gate, BALANCE_PATIENCE, ready.counts, lambda _: None)
+        balance = await balance_of(self._ready)
+        if balance is not None:
+            self._account.credits_after = balance.remaining
+            self._stops.purse.read(balance.used)
+            await self._stored(self._store.save_spent, self._stops.purse.spent)
+        return balance
 
     async def _gather_evidence(self, balance: Credits | None) -> None:
-        """How the account and the target changed, for the person who decides about the doubts."""
         this_pass = self._store.this_pass
-        acknowledged, doubts = self._reader.attempts_of(this_pass.id)
-        if not doubts:
+        attempts = self._reader.attempts_of(this_pass.id)
+        if not attempts[1]:
             return
-        rows = None
-        with suppress(ProviderRefused, ServerGone):
-            rows = await self._ready.provider.rows(self._ask())
-        evidence = Evidence(
-            acknowledged,
-            doubts,
-            None if rows is None or this_pass.rows_before is None else rows - this_pass.rows_before,
-            self._stops.purse.spent.credits if balance else None,
-            word_of(self._job),
-        )
+        credits = self._stops.purse.spent.credits if balance else None
+        evidence = await evidence_of(self._ready, this_pass, attempts, credits)
         await self._stored(self._store.save_evidence, asdict(evidence))
         for line in evidence_lines(evidence):
             self._hooks.warn(line)
@@ -389,12 +383,8 @@ class Invocation:
         return rows
 
     def _code_of(self, stop: Stop) -> int:
-        match stop.code:
-            case StopCode.SIGNAL:
-                return 128 + stop.signal
-            case StopCode.SERVER_GONE | StopCode.MAX_RUNS | StopCode.STOP_AFTER:
-                return 4
-            case StopCode.MAX_CREDITS | StopCode.MAX_FAILURES:
-                return 5
-            case _:
-                return 5 if self._reader.pass_has_answers(self._id) else 1
+        return stop_code(stop, has_answers=self._reader.pass_has_answers(self._id))
+
+
+def _stop_by(changed: InputChanged) -> Stop:
+    return Stop(StopCode.INPUT_CHANGED, changed.message)

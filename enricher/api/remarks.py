@@ -78,6 +78,11 @@ def remarks_on(census: Census, ready: Prepared) -> Iterator[str]:
             f"{census.not_refreshed} rows are too old, but not refreshed: their results hold"
             " more output columns than are asked for; leave out --output-column to refresh them"
         )
+    if census.used_up:
+        yield (
+            f"{census.used_up} rows are not sent again: they were submitted as often as"
+            f" --max-attempts {job.max_attempts} allows; a larger number sends them"
+        )
     if census.outdated and job.refresh_after is None:
         yield (
             f"{census.outdated} rows have a result from before the {word_of(job)}'s columns"

@@ -99,6 +99,12 @@ RATE = option(
     " fraction is rounded down. Default: auto, which starts at 5 and follows the server's"
     " headers.",
 )
+STATUS_PREFIX = option(
+    "--status-prefix",
+    metavar="NAME",
+    group=WHAT,
+    help="Name the status columns NAME_status and NAME_error. Default: enrichment.",
+)
 LIMITER = option(
     "--limiter",
     metavar="local|host|URL",
@@ -322,12 +328,7 @@ JOB_OPTIONS = together(
         ),
         BASE_URL,
         KEY_FILE,
-        option(
-            "--status-prefix",
-            metavar="NAME",
-            group=WHAT,
-            help="Name the status columns NAME_status and NAME_error. Default: enrichment.",
-        ),
+        STATUS_PREFIX,
         MODE,
         RATE,
         LIMITER,

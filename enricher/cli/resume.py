@@ -13,6 +13,7 @@ from enricher.cli.options import (
     EXCEL_SAFE,
     JOB_ID,
     KEY_FILE,
+    LIMITER,
     MAX_ATTEMPTS,
     MAX_CREDITS,
     MAX_FAILURES,
@@ -25,6 +26,7 @@ from enricher.cli.options import (
     RATE,
     RETRY_LOCK,
     RUN_TIMEOUT,
+    STATUS_PREFIX,
     TEXT,
 )
 from enricher.cli.telling_options import TELLING_OPTIONS
@@ -49,8 +51,10 @@ from enricher.cli.work import work
         *TEXT,
         BASE_URL,
         KEY_FILE,
+        STATUS_PREFIX,
         MODE,
         RATE,
+        LIMITER,
         MAX_IN_FLIGHT,
         RUN_TIMEOUT,
         *EACH_TIME,

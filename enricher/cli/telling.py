@@ -103,7 +103,7 @@ def _log(text: str, event: EventName, level: str, facts: dict[str, Any]) -> None
 
 
 def _coloured(text: str, colour: str) -> None:
-    click.secho(text, file=people(), fg=colour if voice.colour else None)
+    click.echo(click.style(text, fg=colour) if voice.colour else text, file=people())
 
 
 def tell(text: str) -> None:
@@ -138,8 +138,8 @@ def tell_error(error: EnricherError, arguments: Sequence[str]) -> int:
         from enricher import api
 
         told = api.ErrorTold(error.code, error.message)
-        outcome, known = api.JobOutcome.ERROR, dict(voice.known)
-        if "job" in known and "checkpoint" in known:
+        outcome, known = api.JobOutcome.ERROR, {**voice.known, **error.known}
+        if "rows" not in known and "job" in known and "checkpoint" in known:
             known["rows"] = api.rows_saved(Path(known["checkpoint"]), known["job"])
         summary = api.Summary(outcome=outcome, exit_code=error.exit_code, error=told, **known)
         _try_programs(summary, arguments)

@@ -63,8 +63,8 @@ class Voice:
 
     @property
     def colour(self) -> bool:
-        """See no-color.org."""
-        return not os.environ.get("NO_COLOR")
+        """See no-color.org; a dumb terminal has none."""
+        return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 voice = Voice()

@@ -30,6 +30,7 @@ class Changes(TypedDict, total=False):
     output: PathText | None
     overwrite: bool
     excel_safe: bool
+    status_prefix: str | None
     columns: Sequence[str] | None
     only_enriched: bool
     explode: bool
@@ -85,7 +86,6 @@ class Options(Changes, total=False):
     query: str | None
     table: str | None
     output_columns: Sequence[str] | None
-    status_prefix: str | None
     require: Sequence[str] | None
     where: str | None
     sample: int | None

@@ -115,6 +115,8 @@ def _output_line(summary: Summary) -> str:
         return "  output      none of its own: `enricher merge` writes that of all shards"
     if summary.outcome is not JobOutcome.STOPPED:
         return f"  output      {printable(summary.output)}"
+    if summary.reason_code == StopCode.INPUT_CHANGED:
+        return "  output      none yet: the input changed; `enricher export` writes what there is"
     place = parse_place(summary.output)
     partial = marked(place, "partial")
     if partial is None:

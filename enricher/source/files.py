@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from enricher.errors import InputError
+from enricher.errors import InputChanged, InputError
 from enricher.formats import Fingerprint
 
 
@@ -59,7 +59,7 @@ def unchanged(path: Path, expected: Fingerprint) -> Iterator[None]:
     Inside a generator that is closed early, nothing is compared.
 
     Raises:
-        InputError: somebody wrote to the file; also in place of another `InputError`, which then
+        InputChanged: somebody wrote to the file; also in place of another `InputError`, which then
             speaks of a file half written.
     """
     _compare(path, expected)
@@ -73,7 +73,7 @@ def unchanged(path: Path, expected: Fingerprint) -> Iterator[None]:
 
 def _compare(path: Path, expected: Fingerprint) -> None:
     if regular_file(path) != expected:
-        raise InputError(
+        raise InputChanged(
             f"{path} changed while it was being read",
             mend="Wait until whoever writes it has finished, then repeat the command.",
         )

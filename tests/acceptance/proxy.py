@@ -93,7 +93,10 @@ def proxy_before(server_port: int) -> Iterator[Proxy]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # beyond the usual 5, connections break that nobody asked to break
+
+    with Server(("127.0.0.1", 0), Handler) as http_server:
         http_server.daemon_threads = True
         http_server.block_on_close = False
         proxy = Proxy(http_server.server_port, server_port)
