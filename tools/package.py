@@ -50,7 +50,7 @@ def _run(*words: str) -> tuple[str, ...]:
 
 
 EXTRAS = {
-    "keyring": Extra(("key",), ("key", "set")),
+    "keyring": Extra(("key",), ("key", "forget")),
     "excel": Extra(("workbooks",), _run("-o", "new.xlsx")),
     "cloud": Extra(("object_stores",), _run("-o", "s3://crm/out.csv")),
     "db": Extra(("databases",), _run("-o", "sqlite:///crm.db#out")),
@@ -126,8 +126,10 @@ def _simulator(enricher: Path) -> Iterator[dict[str, str]]:
     words = [str(enricher), "simulate", "--json", "--rate", "unlimited", "--duration", "0.1"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         told = json.loads(next(process.stdout or iter("")))
-        yield {"BITSCALE_BASE_URL": told["base_url"], "BITSCALE_API_KEY": told["api_key"]}
-        process.terminate()
+        try:
+            yield {"BITSCALE_BASE_URL": told["base_url"], "BITSCALE_API_KEY": told["api_key"]}
+        finally:
+            process.terminate()
 
 
 def _play(python: Path, topics: tuple[str, ...]) -> None:
