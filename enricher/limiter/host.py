@@ -9,7 +9,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from enricher.budget import LEASE, BudgetAway, BudgetBroken, Heard, Said
@@ -70,10 +70,13 @@ class HostBudget:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
-            self._sql = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
-            self._sql.execute("PRAGMA journal_mode = WAL")
-            self._sql.execute("PRAGMA synchronous = OFF")
-            self._sql.executescript(_TABLES)
+            with ExitStack() as until_ready:
+                sql = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+                self._sql = until_ready.enter_context(closing(sql))
+                self._sql.execute("PRAGMA journal_mode = WAL")
+                self._sql.execute("PRAGMA synchronous = OFF")
+                self._sql.executescript(_TABLES)
+                until_ready.pop_all()
         except (OSError, sqlite3.Error) as error:
             raise BudgetBroken(_words(path, error)) from None
 
