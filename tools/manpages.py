@@ -54,6 +54,8 @@ def _name(context: click.Context) -> str:
 
 def _page(context: click.Context) -> Iterator[str]:
     name, command = _name(context), context.command
+    # groff 1.23 and newer take it from these at every heading, older ones from .nh and .ad below.
+    yield from (".nr HY 0", ".ds AD l")
     yield f'.TH "{name.upper()}" "1" "" "enricher {version("enricher")}" "enricher"'
     yield from (".SH NAME", f"{_plain(name)} \\- {_plain(_in_short(command))}")
     pieces = " ".join(command.collect_usage_pieces(context))
