@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,8 +62,6 @@ WITHOUT = ("run", "commands", "newcomer", "stop", "quickstart")
 
 
 def main(names: list[str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    _require("EXTRAS has a line for each", set(EXTRAS), set(project["optional-dependencies"]))
     wheel = _built()
     for name in names or ["", *EXTRAS]:
         print(f"enricher{f'[{name}]' if name else ''}", flush=True)
