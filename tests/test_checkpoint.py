@@ -1089,10 +1089,15 @@ def test_a_link_to_a_checkpoint_is_that_checkpoint(path: Path):
         assert state_and_attempt(reader) == (State.COMPLETED, 1)
 
 
+MIGRATIONS = (
+    "CREATE TABLE _sqlite_migrations"
+    " (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)"
+)
 BEGUN = {
     "no byte": (),
     "its id": (OURS,),
     "its log": (OURS, "PRAGMA journal_mode = WAL"),
+    "a list of migrations": (OURS, "PRAGMA journal_mode = WAL", MIGRATIONS),
 }
 
 

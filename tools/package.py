@@ -120,7 +120,7 @@ def _try_commands(python: Path, extra: str, folder: Path) -> None:
 
 @contextmanager
 def _simulator(enricher: Path) -> Iterator[dict[str, str]]:
-    words = [str(enricher), "simulate", "--json", "--rate", "unlimited", "--duration", "0.1"]
+    words = [enricher, "simulate", "--json", "--rate", "unlimited", "--duration", "0.1"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         told = json.loads(next(process.stdout or iter("")))
         try:

@@ -8,7 +8,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from enricher.checkpoint.schema import APPLICATION_ID, SCHEMA_VERSION, bring_up, planted
+from sqlite_utils import Database
+
+from enricher.checkpoint.schema import APPLICATION_ID, SCHEMA_VERSION, migrations, planted
 from enricher.errors import CheckpointError
 
 _HEADER = b"SQLite format 3\x00"
@@ -42,7 +44,7 @@ _opening = threading.Lock()
 """Held from the look at the first bytes until the connection is listed."""
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
+def connect_writer(path: Path) -> Database:
     """Open `path` for writing, or make it, mode 0600.
 
     Every commit is synced (`synchronous=FULL`): a fact that was acknowledged survives power loss.
@@ -61,20 +63,19 @@ def connect_writer(path: Path) -> sqlite3.Connection:
                 connection = until_checked.enter_context(closing(_connect(path, "rw")))
             _check_version(path, connection)
             _check_schema(path, connection)
-            _sign(
-                path, connection
-            )  # first of all, so that a kill from here on leaves a file that is ours
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            db = Database(connection, recursive_triggers=False, execute_plugins=False)
+            _sign(path, db)  # first of all, so that a kill from here on leaves a file that is ours
+            mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode != "wal":
                 raise CheckpointError(
                     f"{path} cannot keep a write-ahead log (journal mode {mode!r}).",
                     mend="Put the checkpoint on a local disk, not on a network share.",
                 )
             for pragma in ("synchronous = FULL", "journal_size_limit = 16777216"):
-                connection.execute(f"PRAGMA {pragma}")
-            bring_up(connection)
+                db.execute(f"PRAGMA {pragma}")
+            migrations.apply(db)
             until_checked.pop_all()
-            return connection
+            return db
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
 
@@ -150,17 +151,17 @@ def _pages_before(path: Path) -> int | None:
     return int.from_bytes(header[-4:], "big") if header.startswith(_JOURNAL_HEADER) else None
 
 
-def _sign(path: Path, connection: sqlite3.Connection) -> None:
+def _sign(path: Path, db: Database) -> None:
     """Make an empty file known as ours.
 
     The first bytes do not tell whether it is empty: they are read before SQLite takes back a
     transaction that a kill or a power cut interrupted, which may have been the very first.
     """
-    if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+    if db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
         return
-    if connection.execute("PRAGMA page_count").fetchone()[0]:
+    if db.execute("PRAGMA page_count").fetchone()[0]:
         raise _of_something_else(path)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _check_companions(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tables of a checkpoint, in steps: a released one is never edited, only followed.
+"""The tables of a checkpoint, as migrations: a released one is never edited, only followed.
 
 An item costs about 145 bytes besides its inputs and outputs (`benchmarks/checkpoint.py`): 52 are
 its key and a UUID as run id, 40 are what random keys leave empty in the pages. Outputs stand in a
@@ -8,8 +8,15 @@ quick to look up.
 
 import sqlite3
 
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
 APPLICATION_ID = 0x656E7263
 """`enrc`: tells a checkpoint from any other SQLite file."""
+
+SCHEMA_VERSION = 1
+
+migrations = Migrations("enricher")
 
 _TABLES = """
 CREATE TABLE contexts (
@@ -80,11 +87,6 @@ SELECT lower(hex(i.key)) AS item,
 FROM items i JOIN contexts c ON c.id = i.context LEFT JOIN results r ON r.id = i.result;
 """
 
-_STEPS = (_TABLES + _VIEWS,)
-"""What makes each version out of the one before."""
-
-SCHEMA_VERSION = len(_STEPS)
-
 
 def planted(connection: sqlite3.Connection) -> list[str]:
     """What stands in a file that we never made: SQLite would run it when we read or write."""
@@ -102,11 +104,10 @@ def _words(sql: str) -> str:
     return " ".join(sql.split())
 
 
-def bring_up(connection: sqlite3.Connection) -> None:
-    """Make what the file lacks of our version; each step is there whole or not at all."""
-    while (version := int(connection.execute("PRAGMA user_version").fetchone()[0])) < len(_STEPS):
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _STEPS[version].split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {version + 1}")
-        connection.execute("COMMIT")
+@migrations()
+def first_tables(db: Database) -> None:
+    """Everything of version 0.1."""
+    for statement in (_TABLES + _VIEWS).split(";"):
+        if statement.strip():
+            db.execute(statement)
+    db.execute("PRAGMA user_version = 1")

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from functools import singledispatchmethod
 from typing import Any
 
+from sqlite_utils import Database
+
 from enricher.checkpoint import batches
 from enricher.checkpoint.files import connect_writer
 from enricher.checkpoint.passes import CONTINUED, Pass
@@ -38,14 +40,13 @@ class Store:
     """All writing to one checkpoint. The caller holds its lock.
 
     Args:
-        connection: an open checkpoint.
+        db: an open checkpoint.
         clock: wall time in seconds since 1970, stamped on what is written.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._sql = connection
+    def __init__(self, db: Database, clock: Callable[[], float] = time.time) -> None:
+        self._db = db
+        self._sql = db.conn
         self._clock = clock
         self._context = 0
         self._pass = 0
@@ -68,7 +69,7 @@ class Store:
         return store
 
     def close(self) -> None:
-        self._sql.close()
+        self._db.close()
 
     def _find_orphans(self) -> None:
         """What was being submitted when the last life ended.
@@ -107,8 +108,6 @@ class Store:
             )
             now = self._clock()
             row = {
-                "id": job,
-                "created_at": now,
                 "context": self._context,
                 "column_set": self._column_set,
                 "used_at": now,
@@ -116,8 +115,10 @@ class Store:
                 "mapping": json.dumps(mapping),
                 "output_columns": json.dumps(output_columns),
             }
-            again = ", ".join(f"{name} = excluded.{name}" for name in list(row)[2:])
-            self._insert_row("jobs", row, f"ON CONFLICT (id) DO UPDATE SET {again}")
+            if self._one("SELECT 1 FROM jobs WHERE id = ?", job):
+                self._db.table("jobs").update(job, row)
+            else:
+                self._db.table("jobs").insert({"id": job, "created_at": now, **row})
             self.this_pass = self._continued_pass(job, now, rows_before)
             self._pass = self.this_pass.id
             self._known_names = {str(column["id"]) for column in output_columns}
@@ -388,12 +389,8 @@ class Store:
         found = self._one(f"SELECT id FROM {table} WHERE {where}", *row.values())
         if found:
             return int(found[0])
-        return self._insert_row(table, row)
-
-    def _insert_row(self, table: str, row: Mapping[str, Any], more: str = "") -> int:
         names, marks = ", ".join(row), ", ".join("?" * len(row))
-        sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) {more}"
-        return self._insert(sql, tuple(row.values()))
+        return self._insert(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
 
 
 def _states(states: Sequence[State]) -> str:
