@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test simulate check format man pictures lock clean
+.PHONY: help demo install test simulate check format man pictures package lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1:\2/p' Makefile | \
@@ -46,6 +46,9 @@ man: $(VENV)/.base ## manual pages into man/; then: man ./man/enricher.1
 
 pictures: $(VENV)/.dev ## the pictures of the README, from real runs; the report's needs Chromium
 	$(BIN)/python -m tools.pictures docs/pictures
+
+package: $(VENV)/.dev ## dist/: wheel and sdist, installed and tried with each extra alone; ARGS="excel db"
+	$(BIN)/python -m tools.package $(ARGS)
 
 # dev.txt first: the two others take their versions from it, so that all three agree.
 lock: $(VENV)/.dev ## renew requirements/ after a change of pyproject.toml; ARGS=--upgrade: newest versions

@@ -32,10 +32,14 @@ class Host:
         self.path = path
         self.warnings: list[str] = []
         self.sent: dict[str, list[float]] = {}
+        self.budgets: list[HostBudget] = []
+
+    def budget(self):
+        self.budgets.append(HostBudget(self.path, now))
+        return self.budgets[-1]
 
     def gate(self, rate=5.0, *, follow=False):
-        budget = HostBudget(self.path, now)
-        sharing = Sharing(budget, 900, self.warnings.append)
+        sharing = Sharing(self.budget(), 900, self.warnings.append)
         return Gate(rate, follow=follow, warn=self.warnings.append, sharing=sharing)
 
     async def busy(self, name, gate, *, until, late=lambda: 0.0):
@@ -67,7 +71,10 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path):
-    return Host(tmp_path / "state" / "limit.db")
+    host = Host(tmp_path / "state" / "limit.db")
+    yield host
+    for budget in host.budgets:  # those of lives that were killed
+        asyncio.run(budget.aclose())
 
 
 def together(host, count, seconds, rate=5.0, late=lambda: 0.0):
@@ -152,7 +159,7 @@ def test_a_small_job_after_another_waits_for_no_blind_second(host):
 
 def test_a_killed_process_leaves_nothing_stuck(host):
     async def work():
-        dead = HostBudget(host.path, now)
+        dead = host.budget()
         wants = Said(rate=1, margin=0.03, want=1, enter=True)
         await asyncio.sleep((await dead.exchange(wants)).wait)
         taken = await dead.exchange(wants)  # a place that is never used nor given back

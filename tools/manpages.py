@@ -23,18 +23,21 @@ EXIT_STATUS = {
     "129, 130, 143": "Stopped by SIGHUP, SIGINT or SIGTERM after saving; resumable.",
 }
 
+TOP = click.Context(cli, info_name="enricher", **cli.context_settings)
+
 
 def pages() -> Iterator[tuple[str, str]]:
     """The name of each page's file, and its text."""
-    for context in _contexts(click.Context(cli, info_name="enricher", **cli.context_settings)):
+    for context in contexts(TOP):
         yield f"{_name(context)}.1", "\n".join(_page(context)) + "\n"
 
 
-def _contexts(context: click.Context) -> Iterator[click.Context]:
+def contexts(context: click.Context) -> Iterator[click.Context]:
+    """`context`, and those of all commands below it."""
     yield context
     for _, command in _commands(context):
         below = click.Context(command, parent=context, info_name=command.name)
-        yield from _contexts(below)
+        yield from contexts(below)
 
 
 def _commands(context: click.Context) -> list[tuple[str, click.Command]]:
@@ -51,6 +54,8 @@ def _name(context: click.Context) -> str:
 
 def _page(context: click.Context) -> Iterator[str]:
     name, command = _name(context), context.command
+    # groff 1.23 and newer take it from these at every heading, older ones from .nh and .ad below.
+    yield from (".nr HY 0", ".ds AD l")
     yield f'.TH "{name.upper()}" "1" "" "enricher {version("enricher")}" "enricher"'
     yield from (".SH NAME", f"{_plain(name)} \\- {_plain(_in_short(command))}")
     pieces = " ".join(command.collect_usage_pieces(context))

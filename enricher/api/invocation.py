@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -93,14 +93,16 @@ class Invocation:
         self._id = job_id
         self._started = started
         self._outside = outside
-        self._store = Store.open(self._job.checkpoint, outside.clock)
-        self._reader = Reader(self._job.checkpoint)
+        with ExitStack() as opened:
+            store = Store.open(self._job.checkpoint, outside.clock)
+            self._store = opened.enter_context(closing(store))
+            self._reader = opened.enter_context(Reader(self._job.checkpoint))
+            self._feeder_reader = opened.enter_context(Reader(self._job.checkpoint))
+            self._held = opened.pop_all()
         self._feeder = feeder
-        self._feeder_reader = Reader(self._job.checkpoint)
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._account = Account(ready, job_id, started, outside)
         self._account.steps_before = position.told
-        self._held = ExitStack()
         self._earlier: list[Link] = []
         self._saving: list[asyncio.Future[None]] = []
         self._outgrown = False
@@ -108,6 +110,13 @@ class Invocation:
         self._signalled = False
 
     def __enter__(self) -> "Invocation":
+        with ExitStack() as until_begun:
+            until_begun.push(self.__exit__)
+            self._begin()
+            until_begun.pop_all()
+        return self
+
+    def _begin(self) -> None:
         briefing = self._ready.briefing
         self._number = self._store.begin(
             JobSpec(
@@ -126,15 +135,11 @@ class Invocation:
         self._flow = replace(self._ready.flow, wanted=wanted)
         self._stops = stops_in(self._ready, this_pass, self._position.began.steady)
         self._store.save_spent(self._stops.purse.spent)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._feeder.__exit__()
         self._writer.shutdown()
         self._held.close()
-        self._feeder_reader.close()
-        self._reader.close()
-        self._store.close()
 
     async def run(self, census: Census | None = None) -> Summary:
         """Work the job off. `census` is what a reading of the input found just now."""

@@ -11,6 +11,7 @@ from enricher import pace
 from enricher.api.outside import Outside
 from enricher.budget import Budget, BudgetBroken
 from enricher.errors import CannotGoOn
+from enricher.extras import extra
 from enricher.job import Job
 from enricher.limiter import budget_name
 from enricher.limiter.host import HostBudget
@@ -38,14 +39,8 @@ def open_budget(limiter: str, name: str, environ: Mapping[str, str]) -> Budget |
 
 
 def _on_server(url: str, name: str, environ: Mapping[str, str]) -> Budget:
-    try:
+    with extra("redis", "--limiter redis://…", CannotGoOn):
         from enricher.limiter.shared_server import ServerBudget
-    except ImportError:
-        raise CannotGoOn(
-            "--limiter redis://… needs the library redis, which is not installed.",
-            mend="pip install 'enricher[redis]'",
-            code="extra_missing",
-        ) from None
     return ServerBudget(url, name, environ)
 
 

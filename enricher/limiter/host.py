@@ -8,7 +8,7 @@ places that count as used once their lease is over, and a turn in the queue that
 import sqlite3
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from enricher.budget import LEASE, BudgetAway, BudgetBroken, Heard, Said
@@ -69,11 +69,13 @@ class HostBudget:
         self._began = clock()
         self._boot = _boot_id()
         try:
-            with opening(path):
-                self._sql = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+            with opening(path), ExitStack() as until_ready:
+                sql = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+                self._sql = until_ready.enter_context(closing(sql))
                 self._sql.execute("PRAGMA journal_mode = WAL")
                 self._sql.execute("PRAGMA synchronous = OFF")
                 self._sql.executescript(_TABLES)
+                until_ready.pop_all()
         except (OSError, sqlite3.Error) as error:
             raise BudgetBroken(_words(path, error)) from None
 

@@ -1,6 +1,7 @@
 """Which files the tools may touch: those below the directories that were named at the start."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from enricher.errors import CannotGoOn, UsageError
@@ -53,7 +54,8 @@ class Roots:
     def _resolved(self, text: str) -> Path | None:
         try:
             place = (self.folders[0] / text).resolve()
-            place.exists()  # a name can be too long to be asked for
+            with suppress(FileNotFoundError, NotADirectoryError):
+                place.stat()  # a name can be too long to be asked for
             return place
         except (OSError, ValueError, RuntimeError):  # too long, a NUL, a circle of links
             return None

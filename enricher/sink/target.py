@@ -96,11 +96,15 @@ def blamed(path: Path) -> Iterator[None]:
 
 def _target(path: Path) -> Path:
     target = Path(os.path.realpath(path))
-    if target.is_dir():
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    if stat.S_ISDIR(mode):
         raise OutputError(
             f"{path} is a directory, not a file", mend="Name a file, such as leads.enriched.csv."
         )
-    if target.exists() and not target.is_file():
+    if not stat.S_ISREG(mode):
         raise OutputError(
             f"{path} is not a regular file (a pipe, a device or a socket)",
             mend="Name a regular file.",

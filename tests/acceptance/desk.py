@@ -33,7 +33,10 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_data"
-PROGRAM = (sys.executable, "-m", "enricher")
+INSTALLED = os.environ.get("ENRICHER_PYTHON", "")
+"""A Python with an installed enricher to try instead of this checkout; see `tools.package`."""
+
+PROGRAM = (INSTALLED or sys.executable, "-m", "enricher")
 COMPANIES, PEOPLE, NO_SOURCE, WEBSITES, NO_SOURCE_COLUMN, _ = GRIDS
 
 PATIENCE = 60.0
@@ -108,7 +111,7 @@ class Desk:
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(Path(INSTALLED).parent if INSTALLED else ROOT),
             "BITSCALE_BASE_URL": self.world.base_url,
             "BITSCALE_API_KEY": self.world.api_key,
             "XDG_STATE_HOME": str(self.state),

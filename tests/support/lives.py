@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,23 @@ class World:
         during: Callable[[Engine], Any] = lambda _: None,
     ) -> Stop | None:
         """Work `inputs` off, or go on with what an earlier life left; as `api` does it."""
+        async with AsyncExitStack() as held:
+            return await self._live(inputs, during, held)
+
+    async def _live(
+        self,
+        inputs: Iterable[Inputs],
+        during: Callable[[Engine], Any],
+        held: AsyncExitStack,
+    ) -> Stop | None:
         store = Store.open(self.checkpoint, clock=lambda: 1e9 + asyncio.get_running_loop().time())
+        held.callback(store.close)
         store.begin(JobSpec("job", CONTEXT))
-        reader = Reader(self.checkpoint)
+        reader = held.enter_context(Reader(self.checkpoint))
         journal = Committer(store.apply, inline(lambda: 0.005))
         transport = Transport(self.base_url, network=self.network)
+        held.push_async_callback(transport.aclose)
+        held.push_async_callback(journal.close)
         self.counts = RequestCounts()
         self.engine = Engine(
             Tools(
@@ -93,15 +106,7 @@ class World:
             )
         )
         during(self.engine)
-        try:
-            return await self.engine.run(_feed(items_of(inputs)), self._recovered(reader))
-        finally:
-            try:
-                await journal.close()
-            finally:
-                await transport.aclose()
-                reader.close()
-                store.close()
+        return await self.engine.run(_feed(items_of(inputs)), self._recovered(reader))
 
     def provider(self, transport: Transport) -> Provider:
         environ = {"BITSCALE_API_KEY": self.workspace.api_key}
