@@ -12,7 +12,7 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from enricher.api.keys import rotate_key_there
-from enricher.errors import ServerGone
+from enricher.errors import KeyProblem, ProviderRefused, ServerGone
 from enricher.mcp.desk import Desk
 from enricher.mcp.shapes import (
     CurlShape,
@@ -221,8 +221,8 @@ async def _awaited(
         looks += 1
         try:
             status = await desk.session.workspace().run_status(request_id)
-        except ServerGone:
-            break
+        except (KeyProblem, ProviderRefused, ServerGone):
+            break  # an error would say that nothing was submitted
         if status["status"] in ("completed", "failed"):
             return {**status, "mode": "sync"}
         await ctx.report_progress(min(waited, SYNC_WAIT), SYNC_WAIT, f"running, {request_id}")

@@ -236,6 +236,23 @@ def test_a_lost_answer_is_in_doubt_and_not_sent_again(desk):
     assert desk.bought == [ACME]
 
 
+def test_a_key_that_is_revoked_meanwhile_hides_no_paid_run(new_desk):
+    desk = new_desk(duration="constant:4")
+
+    async def talk():
+        async with over_stdio(desk) as agent:
+            run = asyncio.create_task(agent.ask("run_grid", grid_id=GRID, inputs=ACME))
+            while not agent.progress:
+                await asyncio.sleep(0)
+            await asyncio.to_thread(desk.rotate_key)
+            return await run
+
+    run = asyncio.run(talk())
+    assert run["status"] == "running"
+    assert run["request_id"]
+    assert desk.bought == [ACME]
+
+
 def test_mistakes_are_told_and_the_server_lives(desk):
     async def talk():
         async with over_stdio(desk) as agent:
