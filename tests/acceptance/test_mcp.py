@@ -50,6 +50,7 @@ class Agent:
         self._client = client
         self.told = []
         self.progress = []
+        self.told_progress = asyncio.Event()
 
     async def list(self):
         return {tool.name: tool for tool in (await self._client.list_tools()).tools}
@@ -70,6 +71,7 @@ class Agent:
     async def _call(self, tool, arguments):
         async def heard(done, of, message):
             self.progress.append((done, of, message))
+            self.told_progress.set()
 
         result = await self._client.call_tool(tool, arguments, progress_callback=heard)
         self.told.append(result.content[0].text)
@@ -242,8 +244,7 @@ def test_a_key_that_is_revoked_meanwhile_hides_no_paid_run(new_desk):
     async def talk():
         async with over_stdio(desk) as agent:
             run = asyncio.create_task(agent.ask("run_grid", grid_id=GRID, inputs=ACME))
-            while not agent.progress:
-                await asyncio.sleep(0)
+            await agent.told_progress.wait()
             await asyncio.to_thread(desk.rotate_key)
             return await run
 
