@@ -207,9 +207,7 @@ class RowFlow:
             batch, rows = read(whole)
             yield batch, rows, lookup([row[0] for row in rows if row])
 
-    def _begun(
-        self, lookup: Lookup
-    ) -> Callable[[pl.DataFrame], tuple[pl.DataFrame, list[Keyed]]]:
+    def _begun(self, lookup: Lookup) -> Callable[[pl.DataFrame], tuple[pl.DataFrame, list[Keyed]]]:
         """Begin a pass whose batches are handed in; each is given back with its rows.
 
         Of a shard only what belongs to it is given back: to its job there are no other rows.

@@ -115,9 +115,7 @@ def read_manifest(path: Path) -> Manifest:
         workspaces = [Workspace(**one) for one in content["workspaces"]]
         if not workspaces:
             raise ValueError("a job is run by somebody")
-        return Manifest(
-            path, int(content["shards"]), dict(content["options"]), files, workspaces
-        )
+        return Manifest(path, int(content["shards"]), dict(content["options"]), files, workspaces)
     except OSError as error:
         raise ManifestError(
             f"The manifest {path} cannot be read: {error.strerror}.", mend=_ANEW

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from enricher.api import Order
 
 
-def order_of(source: str, given: dict[str, Any]) -> "Order":
+def order_of(source: str, given: dict[str, Any], shards: int | None = None) -> "Order":
     """The job of `run` and `plan`; from here on the program speaks as it says.
+
+    Without `shards` it has one key.
 
     Raises:
         click.UsageError, UsageError, JobFileError: see `api.order_of`.
@@ -21,7 +23,7 @@ def order_of(source: str, given: dict[str, Any]) -> "Order":
 
     # An address may hold a password: it is repeated only when it is known to hold none.
     voice.known = {} if "://" in source else {"input": source}
-    order = api.order_of(source, options, heed=voice.heed)
+    order = api.order_of(source, options, heed=voice.heed, shards=shards)
     job = order.job
     voice.known = {
         "job": job.id,
