@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from enricher.api.inputs import open_source
 from enricher.api.wiring import Prepared, prepared
-from enricher.errors import MappingError, UsageError
+from enricher.errors import CannotGoOn, MappingError, UsageError
 from enricher.forms import parse_path
 from enricher.job import Job, make_job
 from enricher.manifest import Workspace
@@ -130,15 +131,27 @@ async def _asked_each(
     for workspace in workspaces:
         asked = {KEYS: workspace.api_key_file, "target": workspace.target}
         one = make_job({**job.model_dump(mode="json"), **asked})
-        async with prepared(one, table, environ, warn) as ready:
-            first = first or ready
-            _check_alike(first, ready)
-            briefing = ready.briefing
-            told.append(
-                WorkspaceTold(workspace, briefing.account, briefing.title, briefing.credits)
-            )
+        with _named(workspace):
+            async with prepared(one, table, environ, warn) as ready:
+                first = first or ready
+                _check_alike(first, ready)
+                briefing = ready.briefing
+                told.append(
+                    WorkspaceTold(workspace, briefing.account, briefing.title, briefing.credits)
+                )
     _warn_of_equals(told, warn)
     return tuple(told)
+
+
+@contextmanager
+def _named(workspace: Workspace) -> Iterator[None]:
+    """What is in the way is told with the workspace in which it is."""
+    try:
+        yield
+    except CannotGoOn as error:
+        where = f"{workspace.target}, with the key in {workspace.api_key_file}"
+        message = f"{where}: {error.message}"
+        raise type(error)(message, mend=error.mend, code=error.code) from None
 
 
 def _check_alike(first: Prepared, other: Prepared) -> None:
@@ -159,7 +172,7 @@ def _unlike(
     theirs: Mapping[str, Any] | Sequence[str],
 ) -> MappingError:
     return MappingError(
-        f"{other.job.target} has other {what} than {first.job.target}:"
+        f"it has other {what} than {first.job.target}:"
         f" {', '.join(map(repr, theirs)) or 'none'}, not {', '.join(map(repr, ours)) or 'none'}.",
         mend="Make the grids alike: the same inputs, fed by the same columns, and outputs of the"
         " same names.",

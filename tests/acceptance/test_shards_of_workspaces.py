@@ -209,8 +209,8 @@ REFUSED = [
     ((*PAIRS[:4], "--api-key-file", "./a.key", "--grid", "x"), 4, 2, "a.key is given twice"),
     (PAIRS, 1, 2, "--shards 1: there are 2 keys, and each runs a shard at least"),
     ((*PAIRS, "--source-id", "x"), 4, 2, "--source-id: belongs to one grid"),
-    ((*PAIRS[:4], "--api-key-file", "b.key", "--grid", PEOPLE.copied("b0b0").id), 4, 1, "fed by"),
-    ((*PAIRS[:4], "--api-key-file", "b.key"), 4, 1, "--grid"),
+    ((*PAIRS[:4], "--api-key-file", "b.key", "--grid", PEOPLE.copied("b0b0").id), 4, 1, "b.key: The inputs"),
+    ((*PAIRS[:4], "--api-key-file", "b.key"), 4, 1, "b.key: "),
 ]  # fmt: skip
 
 
@@ -226,8 +226,15 @@ def test_grids_must_be_alike(desk: Desk) -> None:
     desk.write("leads.csv", ["company_name", "Acme"])
     two = ("--api-key-file", "a.key", "--grid", WEBSITES.id, "--api-key-file", "b.key")
     said = planned(desk, *two, "--grid", WEBSITES.copied("b0b0").id, exits=1)
-    assert "has other outputs than" in said.err
+    assert f"has other outputs than {WEBSITES.id}" in said.err
     assert "'Website', 'Country', not 'Website', 'Country', 'Employees'" in said.err
+
+
+def test_grids_must_take_the_same(desk: Desk) -> None:
+    leads(desk)
+    said = planned(desk, *PAIRS[:6], "--grid", WEBSITES.copied("b0b0").id, exits=1)
+    assert "has other inputs than" in said.err
+    assert "'company_name', not 'company_name', 'website'" in said.err
 
 
 def test_several_keys_run_shards_only(desk: Desk) -> None:
