@@ -48,7 +48,7 @@ def test_each_row_is_in_one_shard_whoever_runs_it(rows, count):
 
 @given(tables, st.integers(1, 5))
 def test_equal_inputs_meet_in_one_shard(rows, count):
-    homes = {}
+    homes: dict[tuple[str, ...], int] = {}
     for index, shown in enumerate(sent_by(rows, count, CONTEXTS)):
         for row in shown:
             blank = not any(cell.strip() for cell in row[:2])

@@ -28,8 +28,9 @@ def paired(
     keys, targets = listed(options.get(KEYS)), listed(options.get(target_option))
     wrong = {}
     if len(targets) > 1 and len(targets) != len(keys):
+        files = "key file" if len(keys) == 1 else "key files"
         wrong[target_option] = (
-            f"{len(targets)} for {len(keys)} keys; give one for all, or one with each key file"
+            f"{len(targets)} for {len(keys)} {files}; give one for all keys, or one with each"
         )
     places = [_place(key) for key in keys]
     if twice := [key for key, place in zip(keys, places, strict=True) if places.count(place) > 1]:
