@@ -67,21 +67,23 @@ def command(source: str, shards: int | None, **given: Any) -> int:
     several = {"workspaces": [one.to_json() for one in workspaces]} if workspaces else {}
     tell_programs({**plan.to_json(), **several}, telling.as_json, telling.summary_file)
     if not telling.as_json:
-        tell("\n".join([*plan_lines(plan), *_workspace_lines(workspaces)]))
+        tell("\n".join([*plan_lines(plan), *_workspace_lines(workspaces, shards or 0)]))
         if shards:
             tell(f"Manifest:  {manifest}, {shards} shards, numbered 0 to {shards - 1}")
     return 0
 
 
-def _workspace_lines(workspaces: "tuple[WorkspaceTold, ...]") -> list[str]:
+def _workspace_lines(workspaces: "tuple[WorkspaceTold, ...]", shards: int) -> list[str]:
     """Each of several, and what of the plan is about the first of them alone."""
     if not workspaces:
         return []
     lines = ["Keys:      the time is that of one key; each has a limit of its own, and its shards"]
     for number, one in enumerate(workspaces):
+        own = [str(index) for index in range(number, shards, len(workspaces))]
+        more = ", …" if len(own) > 2 else ""
         left = "" if one.credits is None else f", {one.credits.remaining:,.12g} credits remain"
         lines += [
-            f"  shards {number}, {number + len(workspaces)}, …: {printable(one.account or '?')},"
+            f"  shards {', '.join(own[:2])}{more}: {printable(one.account or '?')},"
             f" {printable(one.workspace.target)}{left}",
             _fitting(f"      {printable(str(one.workspace.api_key_file))}"),
         ]
