@@ -39,8 +39,8 @@ def command(source: str, shards: int | None, **given: Any) -> int:
     enricher plan leads.csv --grid ID -m company_name="Company Name" --json
     enricher plan leads.job.toml
     enricher plan leads.csv --grid ID --shards 16 -o manifest.json
-    enricher plan leads.csv --api-key-file a.key --grid ID --api-key-file b.key --grid ID2 \\
-        --shards 16 -o manifest.json
+    enricher plan leads.csv --api-key-file a.key --grid ID \\
+        --api-key-file b.key --grid ID2 --shards 16 -o manifest.json
     """
     manifest = given.get("output")
     if shards and manifest is None:
