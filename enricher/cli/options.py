@@ -374,7 +374,8 @@ JOB_OPTIONS = together(
 )
 
 
-_PAIRED = {"api_key_file", "grid", "endpoint", "workflow"}
+TARGETS = {"grid", "endpoint", "workflow"}
+_PAIRED = {"api_key_file", *TARGETS}
 """What several workspaces have one of each; given once, it is no list."""
 
 
