@@ -25,7 +25,7 @@ from enricher.forecast import (
     outcome_of,
     outcome_of_left_out,
 )
-from enricher.mapping import InputMapping, KeyMaker
+from enricher.mapping import InputMapping, placing
 from enricher.model import Cause, Inputs, Item, OutputColumn, RowStatus
 from enricher.record import LeftOut, Outcome, Record, Wanted, covers
 from enricher.selection import Choice, Selection
@@ -39,6 +39,12 @@ Keyed = tuple[bytes, Inputs, LeftOut | None] | None
 """A row: the content key, what is sent, and why it is not; `None` if there is nothing to send."""
 
 _SUM = 1 << 128
+
+
+class Keys(Protocol):
+    """What gives a row the key under which its result is looked up."""
+
+    def key(self, inputs: Inputs, occurrence: int = 0) -> bytes: ...
 
 
 class Rows(Protocol):
@@ -87,7 +93,7 @@ class RowFlow:
 
     table: Rows
     mapping: InputMapping
-    keys: KeyMaker
+    keys: Keys
     wanted: Wanted
     selection: Selection = field(default_factory=lambda: Selection(Choice()))
     occurrences: Occurrences | None = None
@@ -159,7 +165,7 @@ class RowFlow:
         read = self._begun(lookup)
 
         def shown(batch: pl.DataFrame) -> list[Outcome]:
-            rows = read(batch)
+            _, rows = read(batch)
             records = lookup([row[0] for row in rows if row])
             return [self._outcome(row, records) for row in rows]
 
@@ -197,29 +203,37 @@ class RowFlow:
     ) -> Iterator[tuple[pl.DataFrame, list[Keyed], Mapping[bytes, Record]]]:
         """One pass: each batch with its rows, and what is known of them."""
         read = self._begun(lookup)
-        for batch in self.table.batches():
-            rows = read(batch)
-            if self.shard is not None:
-                batch, rows = _within(self.shard, batch, rows)
+        for whole in self.table.batches():
+            batch, rows = read(whole)
             yield batch, rows, lookup([row[0] for row in rows if row])
 
-    def _begun(self, lookup: Lookup) -> Callable[[pl.DataFrame], list[Keyed]]:
-        """Begin a pass whose batches are handed in."""
+    def _begun(self, lookup: Lookup) -> Callable[[pl.DataFrame], tuple[pl.DataFrame, list[Keyed]]]:
+        """Begin a pass whose batches are handed in; each is given back with its rows.
+
+        Of a shard only what belongs to it is given back: to its job there are no other rows.
+        """
         self._survey(lookup)
         choosing = self.selection.begin()
         numbers = self.occurrences.numbers() if self.occurrences else itertools.repeat(0)
         key = self.keys.key
         goes_on = self.earlier() if self.earlier else None
+        kept = None if self.shard is None else _within(self.shard, self.mapping)
 
-        def read(batch: pl.DataFrame) -> list[Keyed]:
+        def read(batch: pl.DataFrame) -> tuple[pl.DataFrame, list[Keyed]]:
             inputs = list(self.mapping.inputs_of(batch))
             left_out = choosing.of(batch, inputs)
             if goes_on is not None:
                 marks = zip(left_out, goes_on(batch), strict=True)
                 left_out = [why if mine else LeftOut.STEP for why, mine in marks]
-            return [
-                None if sent is None else (key(sent, next(numbers)), sent, why)
-                for sent, why in zip(inputs, left_out, strict=True)
+            order = [0 if sent is None else next(numbers) for sent in inputs]
+            rows = list(zip(inputs, order, left_out, strict=True))
+            if kept is not None:
+                mine = kept(rows)
+                batch = batch.filter(pl.Series(mine, dtype=pl.Boolean))
+                rows = list(itertools.compress(rows, mine))
+            return batch, [
+                None if sent is None else (key(sent, number), sent, why)
+                for sent, number, why in rows
             ]
 
         return read
@@ -244,12 +258,20 @@ class RowFlow:
             occurrences.finish()
 
 
-def _within(
-    shard: Shard, batch: pl.DataFrame, rows: Sequence[Keyed]
-) -> tuple[pl.DataFrame, list[Keyed]]:
-    """What of a batch belongs to the shard: to its job there are no other rows."""
-    kept = [shard.holds(row and row[0]) for row in rows]
-    return batch.filter(pl.Series(kept, dtype=pl.Boolean)), list(itertools.compress(rows, kept))
+_Numbered = tuple[Inputs | None, int, LeftOut | None]
+"""A row before it has a key: what is sent, which of its equals it is, and why it is left out."""
+
+
+def _within(shard: Shard, mapping: InputMapping) -> Callable[[Sequence[_Numbered]], list[bool]]:
+    """Tells which rows of a batch belong to the shard."""
+    place = placing(mapping.labels).key
+
+    def kept(rows: Sequence[_Numbered]) -> list[bool]:
+        return [
+            shard.holds(None if sent is None else place(sent, number)) for sent, number, _ in rows
+        ]
+
+    return kept
 
 
 _SKIPPED = Outcome(RowStatus.SKIPPED)

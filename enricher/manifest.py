@@ -9,7 +9,7 @@ from typing import Any
 
 from enricher.errors import InputError, ManifestError
 
-SCHEMA = 1
+SCHEMA = 2
 MOST_SHARDS = 100_000
 _BLOCK = 1 << 20
 
@@ -24,13 +24,29 @@ class FileSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Workspace:
+    """Who runs a shard: the file of a key (`None`: where keys are looked for), and what is run."""
+
+    api_key_file: str | None
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a manifest holds; `options` are those of the job, as JSON."""
+    """What a manifest holds; `options` are those of the job, as JSON.
+
+    Shard i is run with workspace i modulo their number.
+    """
 
     path: Path
     shards: int
     options: Mapping[str, Any]
     files: Sequence[FileSeen]
+    workspaces: Sequence[Workspace]
+
+    def workspace_of(self, shard: int) -> Workspace:
+        """Who runs the shard."""
+        return self.workspaces[shard % len(self.workspaces)]
 
     def write(self) -> None:
         """Write it to its path.
@@ -41,6 +57,7 @@ class Manifest:
         content = {
             "enricher_manifest": SCHEMA,
             "shards": self.shards,
+            "workspaces": [asdict(one) for one in self.workspaces],
             "input": [asdict(file) for file in self.files],
             "options": self.options,
         }
@@ -95,7 +112,10 @@ def read_manifest(path: Path) -> Manifest:
         if content["enricher_manifest"] != SCHEMA:
             raise ManifestError(f"{path} is of another version of enricher.", mend=_ANEW)
         files = [FileSeen(**file) for file in content["input"]]
-        return Manifest(path, int(content["shards"]), dict(content["options"]), files)
+        workspaces = [Workspace(**one) for one in content["workspaces"]]
+        if not workspaces:
+            raise ValueError("a job is run by somebody")
+        return Manifest(path, int(content["shards"]), dict(content["options"]), files, workspaces)
     except OSError as error:
         raise ManifestError(
             f"The manifest {path} cannot be read: {error.strerror}.", mend=_ANEW

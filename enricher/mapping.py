@@ -319,9 +319,26 @@ class KeyMaker:
 
     def key(self, inputs: Inputs, occurrence: int = 0) -> bytes:
         """The key of `inputs`; rows of equal inputs have one each if their `occurrence` differs."""
-        digest = self._prepared.copy()
+        return self.key_of(self.content(inputs, occurrence))
+
+    def content(self, inputs: Inputs, occurrence: int = 0) -> bytes:
+        """What of a row is digested: the same for every context with these labels."""
         texts = [inputs[label] for label in self._labels]
-        digest.update("".join(f"{len(text)}:{text}," for text in texts).encode("utf-8"))
+        content = "".join(f"{len(text)}:{text}," for text in texts).encode("utf-8")
         if occurrence:  # behind all labels, where no text can stand
-            digest.update(b"#%d" % occurrence)
+            content += b"#%d" % occurrence
+        return content
+
+    def key_of(self, content: bytes) -> bytes:
+        """The key of what `content` gives."""
+        digest = self._prepared.copy()
+        digest.update(content)
         return digest.digest()
+
+
+def placing(labels: Sequence[str]) -> KeyMaker:
+    """Keys by which rows are put into shards: of the inputs alone, whoever is asked about them.
+
+    So equal inputs meet in one shard of a job that asks several workspaces, and are paid once.
+    """
+    return KeyMaker(Context("", "", "", ""), labels)

@@ -1,11 +1,14 @@
-"""A part of a job: the rows whose content keys fall into it."""
+"""A part of a job: the rows that fall into it by what they send, whoever is asked."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of `count` parts, numbered from 0. Equal inputs have equal keys, and meet in one part."""
+    """One of `count` parts, numbered from 0. Equal inputs have equal keys, and meet in one part.
+
+    The keys are those of `mapping.placing`, and not the keys under which results are found.
+    """
 
     index: int
     count: int

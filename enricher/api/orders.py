@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from enricher.api.pairing import KEYS, check_parts, listed, paired, workspaces_of
 from enricher.errors import CannotGoOn, UsageError
 from enricher.job import (
     OF_A_STEP,
@@ -18,6 +19,7 @@ from enricher.job import (
     waterfall_of,
 )
 from enricher.jobfile import JobFile, Telling, read_job_file
+from enricher.manifest import Workspace
 from enricher.providers import registry
 
 JOB_FILE = ".toml"
@@ -29,11 +31,13 @@ class Order:
 
     Attributes:
         remarks: what the environment decided against the job file, one line each.
+        workspaces: who runs its shards; `job` is that of the first.
     """
 
     job: Job
     telling: Telling
     remarks: tuple[str, ...] = field(default=())
+    workspaces: tuple[Workspace, ...] = field(default=())
 
 
 def job_of(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Job:
@@ -110,13 +114,16 @@ def order_of(
     *,
     environ: Mapping[str, str] = os.environ,
     heed: Callable[[Telling], None] = lambda _: None,
+    shards: int | None = None,
 ) -> Order:
     """The job that `source`, a data file or a job file, and `options` make.
 
     Options take precedence over the environment, and that over the job file.
 
     Args:
-        options: fields of `Job` and of `Telling`; `None` means not given.
+        options: fields of `Job` and of `Telling`; `None` means not given. A key file and a target
+            may be lists.
+        shards: in how many the job will be run; without them it has one key.
         heed: gets the telling as soon as it is known, before the job's mistakes are raised.
 
     Raises:
@@ -125,10 +132,17 @@ def order_of(
     """
     given = {name: value for name, value in options.items() if value is not None}
     if "://" not in str(source) and Path(source).suffix.lower() == JOB_FILE:
-        return order_by_file(Path(source), given, environ, heed)
+        return order_by_file(Path(source), given, environ, heed, shards)
     told, rest = telling_of(given)
     heed(told)
-    return Order(job_of({**rest, "input": source}, environ), told)
+    each, wrong = paired(rest, _vendor_of(rest).target_option)
+    if wrong:
+        lines = [f"{flag_of(name)}: {text}" for name, text in wrong.items()]
+        raise UsageError("\n".join(lines), mend="See docs/scaling.md.", code="keys_unpaired")
+    jobs = [job_of({**one, "input": source}, environ) for one in each]
+    order = Order(jobs[0], told, workspaces=workspaces_of(jobs))
+    check_parts(order.workspaces, shards)
+    return order
 
 
 def telling_of(options: Mapping[str, Any]) -> tuple[Telling, dict[str, Any]]:
@@ -151,6 +165,7 @@ def order_by_file(
     given: Mapping[str, Any],
     environ: Mapping[str, str] = os.environ,
     heed: Callable[[Telling], None] = lambda _: None,
+    shards: int | None = None,
 ) -> Order:
     """The order of a job file, whatever its extension; see `order_of`."""
     file = read_job_file(source)
@@ -167,7 +182,8 @@ def order_by_file(
     _raise_all(chain, found)
     if told is None or found.job is None:
         raise UsageError("The options do not fit together.")  # never: the mistakes were raised
-    return Order(found.job, told, found.remarks)
+    check_parts(found.workspaces, shards)
+    return Order(found.job, told, found.remarks, found.workspaces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +202,7 @@ class Found:
     job: Job | None
     others: tuple[str, ...]
     remarks: tuple[str, ...]
+    workspaces: tuple[Workspace, ...]
 
 
 def _by_steps(chain: Sections, options: dict[str, Any], told: Telling) -> Order:
@@ -203,6 +220,8 @@ def _by_steps(chain: Sections, options: dict[str, Any], told: Telling) -> Order:
         step.check_files(given)
         own = {**step.without_rivals(given), **_but_mappings(given)}
         found.append(_found_in(chain, step, {**options, **_parted(own)[1]}))
+        if len(found[-1].workspaces) > 1:
+            step.reject_field(KEYS, "several keys need shards, and a job of steps has none")
     _raise_all(chain, *found)
     jobs = [one.job for one in found if one.job is not None]
     remarks = dict.fromkeys(remark for one in found for remark in one.remarks)
@@ -226,8 +245,11 @@ def _found_in(chain: Sections, section: JobFile, options: dict[str, Any]) -> Fou
         for name, text in vendor.own_keys.check(own_keys).mistakes.items():
             section.reject_own(name, text)
     remarks = _from_environment(options, chain.given, section, vendor, chain.environ)
-    job, others = _checked_with(chain, section, options, vendor)
-    return Found(job, tuple(others), remarks)
+    each, wrong = paired(options, vendor.target_option)
+    made = [_checked_with(chain, section, one, vendor, wrong) for one in each]
+    jobs = [job for job, _ in made if job is not None]
+    others = dict.fromkeys(text for _, texts in made for text in texts)
+    return Found(made[0][0], tuple(others), remarks, workspaces_of(jobs))
 
 
 def _raise_all(chain: Sections, *found: Found) -> None:
@@ -245,16 +267,24 @@ def _but_mappings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked_with(
-    chain: Sections, section: JobFile, options: Mapping[str, Any], vendor: registry.Vendor
+    chain: Sections,
+    section: JobFile,
+    options: Mapping[str, Any],
+    vendor: registry.Vendor,
+    wrong: Mapping[str, str],
 ) -> tuple[Job | None, list[str]]:
-    """The job, and the mistakes in options; those of the file are noted there."""
+    """The job, and the mistakes in options; those of the file are noted there.
+
+    `wrong` is what was found before, by option.
+    """
     addressed = {
         "checkpoint": chain.file.checkpoint,
         "job_file": chain.file.path,
         **_addressed(vendor, options, chain.environ),
     }
     job, mistakes = checked(Job, addressed, vendor.target_option)
-    unfit = [Mistake(name, name, text) for name, text in _unfit(vendor, options).items()]
+    known = {**wrong, **_unfit(vendor, options)}
+    unfit = [Mistake(name, name, text) for name, text in known.items()]
     others = []
     for mistake in (*unfit, *mistakes):
         owner = section if mistake.field in (*OF_A_STEP, *registry.TARGET_OPTIONS) else chain.file
@@ -283,8 +313,12 @@ def _from_environment(
             f"{vendor.base_url_variable} is set: going to {url}, not to the base_url of {file.path}"
         )
     key = environ.get(vendor.key_variable)
-    if key and "api_key_file" in options and "api_key_file" not in given:
-        del options["api_key_file"]
+    if key and len(listed(options.get(KEYS))) > 1 and KEYS not in given:
+        remarks.append(
+            f"{vendor.key_variable} is set, and not used: {file.path} names several key files"
+        )
+    elif key and KEYS in options and KEYS not in given:
+        del options[KEYS]
         remarks.append(
             f"{vendor.key_variable} is set: its key is used, not the api_key_file of {file.path}"
         )

@@ -9,9 +9,10 @@ from enricher.api.invocation import Invocation
 from enricher.api.outside import REAL, Outside
 from enricher.api.planning import check_consent
 from enricher.api.steps import Claim, Position, check_step
-from enricher.api.wiring import is_begun, nothing_known, open_input, prepared
+from enricher.api.wiring import Prepared, is_begun, nothing_known, open_input, prepared
 from enricher.api.writing import check_replaceable, places_of
 from enricher.checkpoint import Reader
+from enricher.errors import CheckpointError
 from enricher.job import Job
 from enricher.report.summary import Summary
 
@@ -39,6 +40,8 @@ async def run_job(
         _check_replaceable(job, known)
         async with prepared(job, table, environ, hooks.warn, outside) as ready:
             check_step(ready, position)
+            if known:
+                _check_workspace(ready)
             feeder = held.enter_context(Feeder())
             census = None
             if not known:
@@ -57,3 +60,24 @@ def _check_replaceable(job: Job, known: bool) -> None:
         return
     with Reader(job.checkpoint) as reader:
         check_replaceable(job, reader, places)
+
+
+def _check_workspace(ready: Prepared) -> None:
+    """A shard goes on in the workspace that began it: in another one all is bought once more.
+
+    Raises:
+        CheckpointError: the key is of another workspace.
+    """
+    job = ready.job
+    if job.shard is None:
+        return
+    with Reader(job.checkpoint) as reader:
+        began = {reader.job(id_).context.account for id_ in reader.jobs()}
+    if began and ready.context.account not in began:
+        raise CheckpointError(
+            f"{str(job.shard).capitalize()} was begun in the workspace {', '.join(sorted(began))};"
+            f" this key is of {ready.context.account or 'none that is told'}.",
+            mend="Give the key that it was begun with; to begin it anew, and pay for it again, name"
+            " another --state-dir.",
+            code="workspace_changed",
+        )

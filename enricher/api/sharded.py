@@ -1,30 +1,49 @@
 """The verbs of jobs in shards; see `enricher.api`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from enricher.api.merging import merge_shards as _merge
+from enricher.api.pairing import WorkspaceTold, asked_each, check_parts, workspaces_of
 from enricher.api.shards import ShardsStatus
-from enricher.api.shards import merge_shards as _merge
 from enricher.api.shards import shard_index as _shard_index
 from enricher.api.shards import shard_job as _job_of_shard
 from enricher.api.shards import shards_status as _status_of
 from enricher.api.shards import write_manifest as _manifest_of
 from enricher.errors import UsageError
 from enricher.job import Job
+from enricher.manifest import Workspace
 from enricher.model import Warn
 from enricher.places import is_standard
 
-__all__ = ["ShardsStatus", "merge", "shard_job", "shards_status", "write_manifest"]
+__all__ = ["ShardsStatus", "WorkspaceTold", "merge", "shard_job", "shards_status", "write_manifest"]
 
 
-def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False) -> None:
+def write_manifest(
+    path: Path,
+    job: Job,
+    shards: int,
+    *,
+    workspaces: Sequence[Workspace] = (),
+    overwrite: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    warn: Warn = lambda _: None,
+) -> tuple[WorkspaceTold, ...]:
     """Write the manifest of `job` in so many shards, each to be run by a process of its own.
+
+    Args:
+        workspaces: who runs the shards in turn; that of the job if there are none.
+
+    Returns:
+        What each of several workspaces told; nothing of one, which is not asked.
 
     Raises:
         UsageError, InputError, OutputError, ManifestError: see `errors`.
+        MappingError, KeyProblem, ProviderRefused, ServerGone: several do not fit one another, or
+            one cannot be asked.
     """
     if job.steps:
         raise UsageError(
@@ -36,7 +55,11 @@ def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False
             f"{job.input} cannot be run in shards: each reads the input, which must be a file.",
             mend="Write it to a file first.",
         )
-    _manifest_of(path, job, shards, overwrite=overwrite)
+    workspaces = workspaces or workspaces_of([job])
+    check_parts(workspaces, shards)
+    told = asked_each(job, workspaces, environ, warn) if len(workspaces) > 1 else ()
+    _manifest_of(path, job, shards, workspaces, overwrite=overwrite)
+    return told
 
 
 def shard_job(

@@ -1,30 +1,29 @@
 """Jobs in shards: planned once, run by whatever starts processes, merged in the end."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from enricher import sink
 from enricher.api.inputs import check_not_input, open_source
 from enricher.api.reading import status_of
-from enricher.api.wiring import is_begun, stored_flow
-from enricher.api.writing import Writer, check_layouts
-from enricher.checkpoint import JobRecord, Reader
-from enricher.checkpoint.exports import note_export, was_exported
+from enricher.api.wiring import is_begun
+from enricher.checkpoint import Reader
 from enricher.errors import CheckpointError, OutputError, UsageError
-from enricher.feed import Lookup, RowFlow
 from enricher.forms import parse_path
 from enricher.job import Job, make_job
-from enricher.manifest import MOST_SHARDS, Manifest, is_manifest, read_manifest, seen_of
-from enricher.model import OutputColumn, Warn
+from enricher.manifest import (
+    MOST_SHARDS,
+    Manifest,
+    Workspace,
+    is_manifest,
+    read_manifest,
+    seen_of,
+)
 from enricher.providers import registry
-from enricher.record import Record
 from enricher.report.summary import Summary
-from enricher.shard import Shard, number_of
+from enricher.shard import Shard
 
 INDEX_VARIABLES = ("JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID", "AWS_BATCH_JOB_ARRAY_INDEX")
 """Where schedulers tell a process its number: Kubernetes, Slurm, AWS Batch."""
@@ -40,7 +39,9 @@ FREE = frozenset(
 """Options that each shard may be given anew; all others say what the job is."""
 
 
-def write_manifest(path: Path, job: Job, count: int, *, overwrite: bool) -> None:
+def write_manifest(
+    path: Path, job: Job, count: int, workspaces: Sequence[Workspace], *, overwrite: bool
+) -> None:
     """Write the manifest of `job` in `count` shards.
 
     Raises:
@@ -58,7 +59,8 @@ def write_manifest(path: Path, job: Job, count: int, *, overwrite: bool) -> None
         )
     table = open_source(job)
     check_not_input(path, table, job)
-    Manifest(path, count, job.model_dump(mode="json"), seen_of(table.files)).write()
+    options = job.model_dump(mode="json")
+    Manifest(path, count, options, seen_of(table.files), workspaces).write()
 
 
 def shard_index(given: int | None, environ: Mapping[str, str]) -> int:
@@ -115,7 +117,8 @@ def shard_job(
     _check_base_url(manifest.options, given, environ)
     shard = Shard(index, manifest.shards)
     checkpoint = checkpoint_of(manifest, index, state_dir)
-    job = make_job({**manifest.options, **given, "checkpoint": checkpoint, "shard": shard})
+    asked = asdict(_workspace_of(manifest, index, given))
+    job = make_job({**manifest.options, **given, **asked, "checkpoint": checkpoint, "shard": shard})
     manifest.check_input(open_source(job).files)
     try:
         checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,6 +128,23 @@ def shard_job(
             mend="Name another one with --state-dir.",
         ) from None
     return job
+
+
+def _workspace_of(manifest: Manifest, index: int, given: Mapping[str, Any]) -> Workspace:
+    """Who runs the shard: with a key file given anew, or one for each workspace in their order."""
+    workspace = manifest.workspace_of(index)
+    anew = given.get("api_key_file")
+    if anew is None:
+        return workspace
+    files = list(anew) if isinstance(anew, list | tuple) else [anew]
+    if len(files) != len(manifest.workspaces):
+        raise UsageError(
+            f"--api-key-file: {len(files)} given, and {manifest.path.name} is of"
+            f" {len(manifest.workspaces)} workspaces.",
+            mend="Give one for each, in the order of the manifest; or none, for those it names.",
+            code="keys_unpaired",
+        )
+    return replace(workspace, api_key_file=str(files[index % len(files)]))
 
 
 def _check_base_url(
@@ -154,10 +174,24 @@ def checkpoint_of(manifest: Manifest, index: int, state_dir: Path | None) -> Pat
 
 
 @dataclass(frozen=True, slots=True)
+class RunBy:
+    """Who ran a shard last: the workspace's id, empty where it has none, and with which key."""
+
+    account: str
+    target: str
+    api_key_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ShardsStatus:
-    """Where each shard stands; `None` for one that was not begun."""
+    """Where each shard stands, and who ran it; `None` for one that was not begun.
+
+    `workspaces` are those that the manifest names, in turn.
+    """
 
     shards: Sequence[Summary | None]
+    run_by: Sequence[RunBy | None]
+    workspaces: Sequence[Workspace]
 
     def rows(self) -> dict[str, int]:
         """The rows of all shards that were begun, by status."""
@@ -168,8 +202,12 @@ class ShardsStatus:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `status --manifest --json`."""
-        told = [summary.to_json() if summary else None for summary in self.shards]
-        return {"schema": 1, "rows": self.rows(), "shards": told}
+        told = [
+            {**summary.to_json(), "run_by": asdict(by)} if summary and by else None
+            for summary, by in zip(self.shards, self.run_by, strict=True)
+        ]
+        named = [asdict(one) for one in self.workspaces]
+        return {"schema": 1, "rows": self.rows(), "workspaces": named, "shards": told}
 
 
 def shards_status(path: Path, state_dir: Path | None) -> ShardsStatus:
@@ -180,120 +218,24 @@ def shards_status(path: Path, state_dir: Path | None) -> ShardsStatus:
     """
     manifest = read_manifest(path)
     found: list[Summary | None] = []
+    run_by: list[RunBy | None] = []
     for index in range(manifest.shards):
         checkpoint = checkpoint_of(manifest, index, state_dir)
-        found.append(status_of(checkpoint, None).summary if _is_told(checkpoint) else None)
-    return ShardsStatus(found)
+        begun = is_told(checkpoint)
+        found.append(status_of(checkpoint, None).summary if begun else None)
+        run_by.append(_run_by(checkpoint) if begun else None)
+    return ShardsStatus(found, run_by, manifest.workspaces)
 
 
-def _is_told(checkpoint: Path) -> bool:
+def _run_by(checkpoint: Path) -> RunBy:
+    with Reader(checkpoint) as reader:
+        record = reader.job()
+    return RunBy(record.context.account, record.context.target, record.options.get("api_key_file"))
+
+
+def is_told(checkpoint: Path) -> bool:
+    """Whether a job of the checkpoint has anything to tell."""
     if not is_begun(checkpoint):
         return False
     with Reader(checkpoint) as reader:
         return any(reader.latest_summary(id_) is not None for id_ in reader.jobs())
-
-
-# --- merge -----------------------------------------------------------------------------------
-
-
-def merge_shards(
-    path: Path,
-    output: str,
-    *,
-    state_dir: Path | None,
-    partial_too: bool,
-    overwrite: bool,
-    warn: Warn,
-) -> int:
-    """Write the output of all shards, as a single run would have; returns the exit code of that.
-
-    Raises:
-        ManifestError, InputError, OutputError: see `errors`.
-        CheckpointError: a shard is missing or not finished; names all of them.
-    """
-    manifest = read_manifest(path)
-    with _opened(manifest, state_dir, partial_too) as readers:
-        first = next(iter(readers.values()))
-        record = first.job()
-        job = make_job({**record.options, "output": output, "shard": None, "overwrite": overwrite})
-        place = job.output
-        table = open_source(job)
-        manifest.check_input(table.files)
-        check_not_input(place, table, job)
-        sink.check_writable(place)
-        if sink.exists(place) and not overwrite and not was_exported(manifest.path, place):
-            raise OutputError(
-                f"{place} exists, and no merge of {path.name} wrote it.",
-                mend="Name another file, or replace this one with --overwrite.",
-                code="output_exists",
-            )
-        with stored_flow(record, job, table) as flow:
-            lookup = _in_shards(readers, manifest.shards)
-            outputs = _columns(record, readers.values(), flow, lookup)
-            check_layouts(job, table, outputs, place)
-            note_export(manifest.path, place)
-            writer = Writer(job, table, outputs, partial(flow.outcomes, lookup), warn)
-            rows = writer.write(place)
-            if job.failures:
-                writer.write_failures(job.failures)
-        if len(readers) < manifest.shards or any(map(_goes_on, readers.values())):
-            return 4
-        return rows.exit_code(job.allow_failures)
-
-
-def _goes_on(shard: Reader) -> bool:
-    """Whether its job is not finished: more of its rows may come."""
-    return bool(shard.open_pass(shard.job().id))
-
-
-@contextmanager
-def _opened(
-    manifest: Manifest, state_dir: Path | None, partial_too: bool
-) -> Iterator[dict[int, Reader]]:
-    """The checkpoints of the shards, by number; missing ones are left out."""
-    missing: list[str] = []
-    with ExitStack() as held:
-        readers: dict[int, Reader] = {}
-        for index in range(manifest.shards):
-            checkpoint = checkpoint_of(manifest, index, state_dir)
-            if not _is_told(checkpoint):
-                missing.append(f"{index} (not begun)")
-                continue
-            readers[index] = held.enter_context(Reader(checkpoint))
-            if _goes_on(readers[index]):
-                missing.append(f"{index} (not finished)")
-        if missing and not (partial_too and readers):
-            raise CheckpointError(
-                f"Shards are missing: {', '.join(missing)}.",
-                mend="Run them (enricher run --manifest … --shard I), or take what there is with"
-                " --partial; --state-dir says where the checkpoints are.",
-                code="shards_missing",
-            )
-        yield readers
-
-
-def _in_shards(readers: Mapping[int, Reader], count: int) -> Lookup:
-    """Each key is looked up in its shard; those of missing shards are not known."""
-
-    def lookup(keys: Sequence[bytes]) -> Mapping[bytes, Record]:
-        by_shard: defaultdict[int, list[bytes]] = defaultdict(list)
-        for key in keys:
-            by_shard[number_of(key, count)].append(key)
-        found: dict[bytes, Record] = {}
-        for index, some in by_shard.items():
-            if reader := readers.get(index):
-                found.update(reader.records(some, outputs=True))
-        return found
-
-    return lookup
-
-
-def _columns(
-    record: JobRecord, readers: Iterable[Reader], flow: RowFlow, lookup: Lookup
-) -> tuple[OutputColumn, ...]:
-    """The output's columns: those announced, then others that came back in any shard."""
-    announced = {column.id: column for column in record.output_columns}
-    seen = {column.id: column for reader in readers for column in reader.output_columns(record)}
-    more = sorted(seen.keys() - announced.keys())
-    columns = (*announced.values(), *(seen[id_] for id_ in more))
-    return columns if announced else flow.by_first_appearance(columns, lookup)

@@ -26,20 +26,28 @@ PROVIDER = option(
     help="Whose API: bitscale, 8bitedge, scale, http (told by a job file) or an installed plugin;"
     " `enricher providers` lists all. Default: bitscale.",
 )
-GRID = option(
+_GRID = "The BitScale grid to run; `enricher grids` lists them. Required for BitScale."
+GRID = option("--grid", metavar="ID", group=WHAT, help=_GRID)
+GRIDS = option(
     "--grid",
+    multiple=True,
     metavar="ID",
     group=WHAT,
-    help="The BitScale grid to run; `enricher grids` lists them. Required for BitScale.",
+    help=f"{_GRID} For several keys one for all, or one with each key, in the same order.",
 )
 ENDPOINT = option(
     "--endpoint",
+    multiple=True,
     metavar="NAME",
     group=WHAT,
     help="The 8bitedge endpoint, with --provider 8bitedge: enrichment, signals or intelligence.",
 )
 WORKFLOW = option(
-    "--workflow", metavar="ID", group=WHAT, help="The Scale workflow to run, with --provider scale."
+    "--workflow",
+    multiple=True,
+    metavar="ID",
+    group=WHAT,
+    help="The Scale workflow to run, with --provider scale.",
 )
 OUTPUT = option(
     "-o",
@@ -81,14 +89,19 @@ BASE_URL = option(
     " BITSCALE_BASE_URL (of another provider: see `enricher providers`), then the provider's"
     " own.",
 )
-KEY_FILE = option(
+_KEY_FILE = (
+    "Read the key from this private file (mode 0600), and again when the server refuses it."
+    " Default: env BITSCALE_API_KEY (of another provider: see `enricher providers`), then"
+    " systemd's credentials, then the system keyring."
+)
+KEY_FILE = option("--api-key-file", type=PATH, metavar="PATH", group=WHAT, help=_KEY_FILE)
+KEY_FILES = option(
     "--api-key-file",
     type=PATH,
+    multiple=True,
     metavar="PATH",
     group=WHAT,
-    help="Read the key from this private file (mode 0600), and again when the server refuses it."
-    " Default: env BITSCALE_API_KEY (of another provider: see `enricher providers`), then"
-    " systemd's credentials, then the system keyring.",
+    help=f"{_KEY_FILE} Repeatable for a job in shards, which run with the keys in turn.",
 )
 RATE = option(
     "--rate",
@@ -285,7 +298,7 @@ TABLE = option(
 
 JOB_OPTIONS = together(
     [
-        GRID,
+        GRIDS,
         PROVIDER,
         ENDPOINT,
         WORKFLOW,
@@ -327,7 +340,7 @@ JOB_OPTIONS = together(
             help="The grid's BitScale source. Default: the first available.",
         ),
         BASE_URL,
-        KEY_FILE,
+        KEY_FILES,
         STATUS_PREFIX,
         MODE,
         RATE,
@@ -361,6 +374,11 @@ JOB_OPTIONS = together(
 )
 
 
+TARGETS = {"grid", "endpoint", "workflow"}
+_PAIRED = {"api_key_file", *TARGETS}
+"""What several workspaces have one of each; given once, it is no list."""
+
+
 def job_options(given: dict[str, Any]) -> dict[str, Any]:
     """What click parsed, as the options of a job.
 
@@ -374,4 +392,7 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise click.UsageError(f"{flag} feeds {', '.join(twice)} more than once.")
         options[name] = dict(pairs)
+    for name in _PAIRED & options.keys():
+        values = options[name] or (None,)
+        options[name] = values[0] if len(values) == 1 else list(values)
     return options

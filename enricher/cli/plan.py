@@ -16,7 +16,7 @@ from enricher.cli.telling import check_summary_file, tell, tell_programs, warn
 from enricher.harmless import printable
 
 if TYPE_CHECKING:
-    from enricher.api import Plan
+    from enricher.api import Plan, WorkspaceTold
 
 LONGEST_SAMPLE = 60
 
@@ -39,6 +39,8 @@ def command(source: str, shards: int | None, **given: Any) -> int:
     enricher plan leads.csv --grid ID -m company_name="Company Name" --json
     enricher plan leads.job.toml
     enricher plan leads.csv --grid ID --shards 16 -o manifest.json
+    enricher plan leads.csv --api-key-file a.key --grid ID \\
+        --api-key-file b.key --grid ID2 --shards 16 -o manifest.json
     """
     manifest = given.get("output")
     if shards and manifest is None:
@@ -46,20 +48,46 @@ def command(source: str, shards: int | None, **given: Any) -> int:
     if shards and manifest is not None:
         manifest = Path(manifest)
         given["output"] = str(manifest.with_suffix(".merged.csv"))
-    order = order_of(source, given)
+    order = order_of(source, given, shards)
     from enricher import api
 
     telling = order.telling
     check_summary_file(telling.summary_file)
     plan = api.plan(order.job, warn=warn)
+    workspaces: tuple[WorkspaceTold, ...] = ()
     if shards and manifest is not None:
-        api.write_manifest(manifest.absolute(), order.job, shards, overwrite=order.job.overwrite)
-    tell_programs(plan.to_json(), telling.as_json, telling.summary_file)
+        workspaces = api.write_manifest(
+            manifest.absolute(),
+            order.job,
+            shards,
+            workspaces=order.workspaces,
+            overwrite=order.job.overwrite,
+            warn=warn,
+        )
+    several = {"workspaces": [one.to_json() for one in workspaces]} if workspaces else {}
+    tell_programs({**plan.to_json(), **several}, telling.as_json, telling.summary_file)
     if not telling.as_json:
-        tell("\n".join(plan_lines(plan)))
+        tell("\n".join([*plan_lines(plan), *_workspace_lines(workspaces, shards or 0)]))
         if shards:
             tell(f"Manifest:  {manifest}, {shards} shards, numbered 0 to {shards - 1}")
     return 0
+
+
+def _workspace_lines(workspaces: "tuple[WorkspaceTold, ...]", shards: int) -> list[str]:
+    """Each of several, and what of the plan is about the first of them alone."""
+    if not workspaces:
+        return []
+    lines = ["Keys:      the time is that of one key; each has a limit of its own, and its shards"]
+    for number, one in enumerate(workspaces):
+        own = [str(index) for index in range(number, shards, len(workspaces))]
+        more = ", …" if len(own) > 2 else ""
+        left = "" if one.credits is None else f", {one.credits.remaining:,.12g} credits remain"
+        lines += [
+            f"  shards {', '.join(own[:2])}{more}: {printable(one.account or '?')},"
+            f" {printable(one.workspace.target)}{left}",
+            _fitting(f"      {printable(str(one.workspace.api_key_file))}"),
+        ]
+    return lines
 
 
 def plan_lines(plan: "Plan") -> list[str]:

@@ -8,6 +8,7 @@ import click
 from enricher.cli.groups import PATH, WHAT, option
 from enricher.cli.options import job_options
 from enricher.cli.voice import voice
+from enricher.harmless import printable
 
 if TYPE_CHECKING:
     from enricher.api import Order, ShardsStatus
@@ -66,12 +67,16 @@ def shard_order(
 def shard_lines(status: "ShardsStatus") -> list[str]:
     """Each shard in a line, and all together in the last."""
     lines = []
-    for index, summary in enumerate(status.shards):
-        if summary is None:
+    several = len(status.workspaces) > 1
+    for index, (summary, by) in enumerate(zip(status.shards, status.run_by, strict=True)):
+        if summary is None or by is None:
             lines.append(f"  shard {index}: not begun")
             continue
         outcome = str(summary.outcome).replace("_", " ")
         lines.append(f"  shard {index}: {outcome}: {_counts(summary.to_json()['rows'])}")
+        if several:
+            who = f"{by.account or '?'}, {by.target}, key in {by.api_key_file}"
+            lines.append(f"      {printable(who)}")
     return [*lines, f"all: {_counts(status.rows())}"]
 
 

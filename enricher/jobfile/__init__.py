@@ -19,6 +19,7 @@ from enricher.job import OF_A_STEP, Job
 from enricher.jobfile.layout import (
     INPUTS,
     OPTIONS,
+    PAIRED,
     PROVIDER,
     RIVALS,
     STEPS,
@@ -142,10 +143,11 @@ class JobFile:
     def check_files(self, given: Mapping[str, Any]) -> None:
         """Note the files that are named here, needed, and not there."""
         for name in _FILES:
-            path = self.job.get(name)
-            pattern = re.search(r"[*?\[]|://", str(path))
-            if name not in given and path and not pattern and not Path(path).exists():
-                self.reject_field(name, f"there is no file {path}")
+            value = self.job.get(name)
+            for path in value if isinstance(value, list) else [value]:
+                pattern = re.search(r"[*?\[]|://", str(path))
+                if name not in given and path and not pattern and not Path(path).exists():
+                    self.reject_field(name, f"there is no file {path}")
 
     def raise_mistakes(self) -> None:
         """Raise `JobFileError` if there are any."""
@@ -272,6 +274,8 @@ def _checked(key: Key, value: Any, folder: Path) -> Any:
     Raises:
         ValueError: it is not of the key's type or form.
     """
+    if key.field in PAIRED and isinstance(value, list) and value:
+        return [_checked(key, one, folder) for one in value]
     try:
         text = json.dumps(value)
     except TypeError:  # a date or time of TOML

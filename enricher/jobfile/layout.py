@@ -19,6 +19,9 @@ _AT_THE_TOP = ("input", "output")
 TARGETS = ("grid", "endpoint", "workflow")
 """What is run, by the names that the providers give it."""
 
+PAIRED = ("api_key_file", *TARGETS)
+"""Keys that may be lists, for a job in shards of several workspaces."""
+
 _OF_THE_PROVIDER = (
     *("provider", *TARGETS, "base_url", "source_id", "output_columns"),
     *("api_key_env", "api_key_file"),

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from enricher.job import OF_A_STEP, Job
-from enricher.jobfile.layout import INPUTS, OPTIONS, PROVIDER, STEPS, TOP, WANTED, Key, keys
+from enricher.jobfile.layout import (
+    INPUTS,
+    OPTIONS,
+    PAIRED,
+    PROVIDER,
+    STEPS,
+    TOP,
+    WANTED,
+    Key,
+    keys,
+)
 
 _FED = {
     "description": "What feeds each input of the grid: a column, a template or a constant.",
@@ -79,7 +89,15 @@ def _property(
         found["default"] = key.adapter.dump_python(key.info.default, mode="json")
     if words := descriptions.get(key.field):
         found = {"description": words, **found}
-    return _without_null(found)
+    found = _without_null(found)
+    return _or_several(found) if key.field in PAIRED else found
+
+
+def _or_several(found: dict[str, Any]) -> dict[str, Any]:
+    """One, or a list with one for each workspace."""
+    words = {name: found.pop(name) for name in ("description",) if name in found}
+    several = {"type": "array", "items": found, "minItems": 1}
+    return {**words, "anyOf": [found, several]}
 
 
 def _without_null(found: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def workspace(settings: Settings, runs: int) -> Body:
     total = settings.plan_credits + _ROLLOVER_CREDITS
     used = _CREDITS_USED_BEFORE + runs * settings.credits_per_run
     return {
-        "id": "ws-5eed0000",
+        "id": settings.workspace_id,
         "name": "Simulated Workspace",
         "created_at": "2024-06-01T10:00:00Z",
         "created_by": {

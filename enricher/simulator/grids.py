@@ -1,7 +1,7 @@
 """The grids that a simulated workspace holds: frozen data, with stable ids."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 from functools import cached_property
 
@@ -95,6 +95,9 @@ class Grid:
     duration_scale: float = 1.0
     """Runs of this grid last so much of what the duration setting says."""
 
+    copy_of: "Grid | None" = None
+    """It finds what that grid finds, under ids of its own."""
+
     @cached_property
     def inputs(self) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if not column.runnable)
@@ -102,6 +105,24 @@ class Grid:
     @cached_property
     def outputs(self) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.runnable)
+
+    def copied(self, mark: str) -> "Grid":
+        """A copy as somebody makes it in another workspace: `mark` begins every id of it."""
+
+        def own(id_: str) -> str:
+            return mark + id_[len(mark) :]
+
+        return replace(
+            self,
+            id=own(self.id),
+            columns=tuple(
+                replace(one, id=own(one.id), dependencies=tuple(map(own, one.dependencies)))
+                for one in self.columns
+            ),
+            sources=tuple(replace(one, id=own(one.id)) for one in self.sources),
+            dedupe_column_id=self.dedupe_column_id and own(self.dedupe_column_id),
+            copy_of=self,
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:

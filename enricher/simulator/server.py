@@ -18,6 +18,7 @@ from enricher.simulator.messages import Rules
 from enricher.simulator.rules import Workspace
 from enricher.simulator.scale import WorkflowService
 from enricher.simulator.settings import Settings
+from enricher.simulator.workspaces import Workspaces
 from enricher.simulator.world import Api, World
 
 HOST = "127.0.0.1"
@@ -72,8 +73,9 @@ class RunningSimulator:
         self.workspace = workspace or Workspace(self.world.bitscale, self.base_url)
         self.batches = BatchService(self.world.eightbitedge)
         self.workflows = WorkflowService(self.world.scale)
+        self.others = tuple(Workspace(one, self.base_url) for one in self.world.others)
         services: dict[Api, Rules] = {
-            Api.BITSCALE: self.workspace,
+            Api.BITSCALE: Workspaces((self.workspace, *self.others)),
             Api.EIGHTBITEDGE: self.batches,
             Api.SCALE: self.workflows,
         }

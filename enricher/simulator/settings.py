@@ -39,6 +39,7 @@ class Settings:
 
     seed: int = 0
     api_key: str = DEFAULT_API_KEY
+    workspace_id: str = "ws-5eed0000"
     grids: tuple[Grid, ...] = GRIDS
     credits_per_run: int = 2
     plan_credits: int = 50_000

@@ -43,7 +43,9 @@ def value_of(grid: Grid, column: Column, inputs: Mapping[str, Json]) -> Json:
         return None
     parents = [parent for parent in grid.parents(column) if parent.runnable]
     found = [value_of(grid, parent, inputs) for parent in parents]
-    return _CONTENTS[column.content](_Evidence(grid.id, column.id, texts, found))
+    origin = grid.copy_of or grid
+    known_as = origin.columns[grid.columns.index(column)]
+    return _CONTENTS[column.content](_Evidence(origin.id, known_as.id, texts, found))
 
 
 def _text(value: Json) -> str:

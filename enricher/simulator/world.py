@@ -35,6 +35,9 @@ class World:
 
     apis: tuple[Api, ...] = (Api.BITSCALE,)
     bitscale: Settings = field(default_factory=Settings)
+    others: tuple[Settings, ...] = ()
+    """More workspaces of BitScale, each with a key of its own."""
+
     eightbitedge: edge.Settings = field(default_factory=edge.Settings)
     scale: gp.Settings = field(default_factory=gp.Settings)
     faults: Faults = field(default_factory=Faults)

@@ -24,7 +24,7 @@ from urllib.parse import quote
 import httpx2
 import polars as pl
 
-from enricher.simulator import GRIDS, Grid, Settings, outputs_for, parse_duration
+from enricher.simulator import GRIDS, Grid, Settings, World, outputs_for, parse_duration
 from enricher.simulator.server import RunningSimulator, running_simulator
 from enricher.zstd import ZstdFile
 from tests.support.canary import KEY, assert_clean, disguises
@@ -163,9 +163,9 @@ class Desk:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return path
 
-    def key_file(self, key: str) -> Path:
+    def key_file(self, key: str, name: str = "api.key") -> Path:
         """A private file that holds `key`."""
-        path = self.folder / "api.key"
+        path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(key + "\n")
         self.key_files.append(path)
@@ -216,12 +216,19 @@ class Desk:
 
 
 @contextmanager
-def desk_in(folder: Path, **settings: Any) -> Iterator[Desk]:
-    """A desk with a fresh workspace; runs last 0.2 s and no limit holds unless told otherwise."""
+def desk_in(
+    folder: Path, others: Sequence[Mapping[str, Any]] = (), **settings: Any
+) -> Iterator[Desk]:
+    """A desk with a fresh workspace; runs last 0.2 s and no limit holds unless told otherwise.
+
+    `others` are settings of more workspaces on the same server, as far as they differ.
+    """
     place = folder / "Büro d'été"
     place.mkdir()
-    with running_simulator(world_settings(**settings)) as world:
-        desk = Desk(place, world, folder / "state")
+    more = tuple(world_settings(**{**settings, **one}) for one in others)
+    with running_simulator(World(bitscale=world_settings(**settings), others=more)) as world:
+        secrets = [KEY, *(one.api_key for one in more)]
+        desk = Desk(place, world, folder / "state", secrets)
         yield desk
         desk.clear()
 

@@ -84,7 +84,8 @@ def test_an_error_tells_programs_what_is_known_of_the_job(desk: Desk) -> None:
 
 def test_the_schema_is_one_json_object(desk: Desk) -> None:
     schema = json.loads(desk.do("schema").out)
-    assert schema["properties"]["provider"]["properties"]["grid"]["type"] == "string"
+    one, several = schema["properties"]["provider"]["properties"]["grid"]["anyOf"]
+    assert one["type"] == several["items"]["type"] == "string"
 
 
 # --- init -----------------------------------------------------------------------------------------
