@@ -22,7 +22,14 @@ from enricher.api.planning import Plan, plan_job
 from enricher.api.reading import Status, export_to, rows_saved, status_of, statuses_of
 from enricher.api.rows import Page, RowTold, rows_told, stored_job
 from enricher.api.running import run_job
-from enricher.api.sharded import ShardsStatus, merge, shard_job, shards_status, write_manifest
+from enricher.api.sharded import (
+    ShardsStatus,
+    merge,
+    run_on_cluster,
+    shard_job,
+    shards_status,
+    write_manifest,
+)
 from enricher.api.step_plans import plan_steps
 from enricher.api.turns import in_turn
 from enricher.checkpoint import Reader
@@ -98,6 +105,7 @@ __all__ = [
     "rows_saved",
     "rows_told",
     "run",
+    "run_on_cluster",
     "second_charge_lines",
     "serve",
     "shard_job",

@@ -1,23 +1,34 @@
 """The verbs of jobs in shards; see `enricher.api`."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from enricher.api.hooks import Hooks
 from enricher.api.shards import ShardsStatus
 from enricher.api.shards import merge_shards as _merge
 from enricher.api.shards import shard_index as _shard_index
 from enricher.api.shards import shard_job as _job_of_shard
 from enricher.api.shards import shards_status as _status_of
 from enricher.api.shards import write_manifest as _manifest_of
-from enricher.errors import UsageError
+from enricher.errors import CannotGoOn, UsageError
+from enricher.extras import extra
 from enricher.job import Job
 from enricher.model import Warn
 from enricher.places import is_standard
+from enricher.report.summary import Summary
 
-__all__ = ["ShardsStatus", "merge", "shard_job", "shards_status", "write_manifest"]
+__all__ = [
+    "ShardsStatus",
+    "merge",
+    "run_on_cluster",
+    "shard_job",
+    "shards_status",
+    "write_manifest",
+]
 
 
 def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False) -> None:
@@ -26,6 +37,11 @@ def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False
     Raises:
         UsageError, InputError, OutputError, ManifestError: see `errors`.
     """
+    _check_divisible(job)
+    _manifest_of(path, job, shards, overwrite=overwrite)
+
+
+def _check_divisible(job: Job) -> None:
     if job.steps:
         raise UsageError(
             "A job of several steps cannot be run in shards.",
@@ -36,7 +52,35 @@ def write_manifest(path: Path, job: Job, shards: int, *, overwrite: bool = False
             f"{job.input} cannot be run in shards: each reads the input, which must be a file.",
             mend="Write it to a file first.",
         )
-    _manifest_of(path, job, shards, overwrite=overwrite)
+
+
+def run_on_cluster(
+    job: Job,
+    address: str,
+    *,
+    shards: int | None = None,
+    state_dir: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    hooks: Hooks | None = None,
+) -> Summary:
+    """Run `job` in shards on a cluster of Dask, or go on with it, and merge them in the end.
+
+    Args:
+        address: `local:N` for so many processes on this machine, or that of a scheduler.
+        shards: by default one for each worker, and what there was when it was begun.
+        state_dir: shared by all workers; by default beside the output.
+
+    Raises:
+        UsageError: such a job cannot be run on a cluster.
+        CannotGoOn: the extra is missing; the workers do not fit, or cannot go on; nothing lost.
+        TryLater: the cluster cannot be reached, or the job is in use.
+    """
+    _check_divisible(job)
+    with extra("dask", "--cluster", CannotGoOn):
+        from enricher.api.clustered import ClusterOrder, run_clustered
+    order = ClusterOrder(address, shards, state_dir)
+    order.check(job)
+    return asyncio.run(run_clustered(job, order, environ, hooks or Hooks()))
 
 
 def shard_job(
