@@ -65,6 +65,7 @@ class Budget(Protocol):
         Raises:
             BudgetBroken: there is no such budget any more; this process must keep its own limit.
             BudgetAway: it cannot be reached now, and nothing may be sent without it.
+            Superseded: this process gets nothing any more, since another one has its work.
         """
 
     async def aclose(self) -> None:

@@ -15,7 +15,8 @@ EnricherError                 a message for a person, and its mend
 │   └── ProviderRefused       the provider said no to something that every run needs
 └── TryLater                  exit 4: the same command later is enough
     ├── CheckpointInUse       another process writes this checkpoint
-    └── ServerGone            the provider did not answer for too long
+    ├── ServerGone            the provider did not answer for too long
+    └── Superseded            another attempt has taken this shard over
 
 IllegalTransition             a bug: an item was about to make a move its state forbids
 
@@ -124,6 +125,10 @@ class CheckpointInUse(TryLater):
 
 class ServerGone(TryLater):
     """The provider did not answer for longer than the patience."""
+
+
+class Superseded(TryLater):
+    """Another attempt at the same shard has taken over; this one must not submit any more."""
 
 
 class IllegalTransition(AssertionError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -122,6 +123,25 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except (KeyError, TypeError, ValueError):
         raise ManifestError(f"{path} is no manifest of enricher.", mend=_ANEW) from None
+
+
+def check_seen(path: Path, digest: str) -> None:
+    """Make sure that another machine sees the very manifest that this digest is of.
+
+    Raises:
+        ManifestError: it sees none, or another one.
+    """
+    try:
+        why = "there is another one" if digest_of(path) != digest else ""
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise ManifestError(
+            f"{platform.node()} does not see the manifest {path} of this job: {why}.",
+            mend="All workers must share the state directory with the machine that you start from,"
+            " at the same path: name such a one with --state-dir.",
+            code="state_dir_not_shared",
+        )
 
 
 _ANEW = "Write one with `enricher plan INPUT --shards N -o manifest.json`."

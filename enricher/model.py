@@ -326,6 +326,9 @@ class StopCode(enum.StrEnum):
     STOP_AFTER = "stop_after"
     INPUT_CHANGED = "input_changed"
     """Somebody wrote to the input while the job read it."""
+    SUPERSEDED = "superseded"
+    """Another worker of a cluster has the shard now."""
+    WORKERS_LOST = "workers_lost"
 
 
 SHARE_COUNTS_AFTER = 20

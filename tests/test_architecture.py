@@ -40,7 +40,7 @@ FLOORS: Sequence[set[str]] = (
             "web",
         ),
         *("providers", "tally", "distinct", "schedule", "intake", "stops", "selection", "jobfile"),
-        *("limiter", "manifest", "waterfall"),
+        *("limiter", "manifest", "waterfall", "cluster"),
     },
     {"engine", "feed", "preflight"},
     {"api", "installed"},
@@ -61,6 +61,7 @@ SAME_FLOOR = {
     ("cell", "model"): "a cell shows a JSON value, whose type is a word of the model",
     ("column", "cell"): "a column is many cells",
     ("column", "errors"): "a date without a text form is an input that cannot be read",
+    ("cluster", "limiter"): "its scheduler holds the budget of its host for all workers",
     ("jobfile", "job"): "a job file says what a job may say: it is read by the model of the job",
     ("forms", "model"): "a form gives a value of the model",
     ("forms", "formats"): "standard input has a name of its own",
@@ -108,6 +109,11 @@ LIBRARIES = {
     "altair": ("report.charts",),
     "backports": ("zstd",),
     "click": ("cli",),
+    "dask": ("cluster.connecting",),
+    "distributed": (
+        *("cluster.connecting", "cluster.nanny", "cluster.plugin", "cluster.worker"),
+        *("api.cluster_task", "api.cluster_watch"),
+    ),
     "compression": ("zstd",),
     "filelock": ("checkpoint", "limiter.host_files"),  # files of limits are opened, and removed
     "httpcore2": ("providers.transport", "providers.connections", "providers.network"),
@@ -118,7 +124,7 @@ LIBRARIES = {
     "mcp": ("mcp",),
     "mcp_types": ("mcp",),
     "obstore": ("objects",),
-    "platformdirs": ("api", "job"),
+    "platformdirs": ("api", "job", "limiter.host"),
     "polars": (
         *("column", "mapping", "forecast", "source", "sink", "distinct", "feed", "selection"),
         "polars",
@@ -207,6 +213,8 @@ LIGHT_HELP = (
     "keyring",
     "mcp",
     "redis",
+    "dask",
+    "distributed",
 )
 
 # --- reading ---------------------------------------------------------------------------------
@@ -531,7 +539,8 @@ def test_a_run_waits_for_nothing_that_draws_or_serves() -> None:
     imported = imported_by("-c", "import enricher.api")
     assert "enricher.api" in imported
     drawing = ("altair", "jinja2", "prometheus_client", "starlette", "uvicorn", "vl_convert")
-    assert sorted(name for name in imported if is_below(name, drawing)) == []
+    others = (*drawing, "dask", "distributed")
+    assert sorted(name for name in imported if is_below(name, others)) == []
 
 
 def imported_by(*words: str) -> set[str]:

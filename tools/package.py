@@ -56,6 +56,7 @@ EXTRAS = {
     "report": Extra(("report",), ("report", CHECKPOINT), code=0),
     "mcp": Extra(("mcp",), ("mcp",)),
     "redis": Extra(("limiter",), _run("--limiter", "redis://127.0.0.1:1/0", "-o", "new.csv")),
+    "dask": Extra(("cluster",), _run("--cluster", "tcp://127.0.0.1:1", "-o", "new.csv")),
 }
 WITHOUT = ("run", "commands", "newcomer", "stop", "quickstart")
 """The acceptance tests that need no extra."""

@@ -66,8 +66,8 @@ from enricher.record import InDoubt
 from enricher.report.evidence import evidence_lines
 from enricher.report.summary import Summary
 
-_NOBODY_ANSWERS = (StopCode.SERVER_GONE, StopCode.KEY_REVOKED)
-"""Stops after which nothing more is asked: there would be no answer."""
+_NOBODY_ANSWERS = (StopCode.SERVER_GONE, StopCode.KEY_REVOKED, StopCode.SUPERSEDED)
+"""Stops after which nothing more is asked: there would be no answer, or no permission."""
 
 SNAPSHOT_INTERVAL = 1.0
 """Seconds between two summaries saved for `status`."""
@@ -349,7 +349,7 @@ class Invocation:
     async def _gather_evidence(self, balance: Credits | None) -> None:
         this_pass = self._store.this_pass
         attempts = self._reader.attempts_of(this_pass.id)
-        if not attempts[1]:
+        if not attempts[1] or self._job.shard:  # other shards use the account and target meanwhile
             return
         credits = self._stops.purse.spent.credits if balance else None
         evidence = await evidence_of(self._ready, this_pass, attempts, credits)

@@ -2,10 +2,7 @@
 
 import asyncio
 import math
-import platform
 from collections.abc import Mapping
-
-from platformdirs import user_state_path
 
 from enricher import pace
 from enricher.api.outside import Outside
@@ -14,7 +11,7 @@ from enricher.errors import CannotGoOn
 from enricher.extras import extra
 from enricher.job import Job
 from enricher.limiter import budget_name
-from enricher.limiter.host import HostBudget
+from enricher.limiter.host import HostBudget, file_of
 from enricher.model import Warn
 from enricher.providers.keys import ApiKey
 
@@ -32,10 +29,7 @@ def open_budget(limiter: str, name: str, environ: Mapping[str, str]) -> Budget |
         return None
     if limiter != HOST:
         return _on_server(limiter, name, environ)
-    folder = user_state_path("enricher", appauthor=False) / "limits"
-    # A state directory may be on a share, and each of its hosts has a clock of its own.
-    file = budget_name(HOST, platform.node(), name)
-    return HostBudget(folder / f"{file}.db", asyncio.get_running_loop().time)
+    return HostBudget(file_of(name), asyncio.get_running_loop().time)
 
 
 def _on_server(url: str, name: str, environ: Mapping[str, str]) -> Budget:

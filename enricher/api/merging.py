@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from enricher import sink
 from enricher.api.inputs import check_not_input, open_source
@@ -32,8 +34,12 @@ def merge_shards(
     partial_too: bool,
     overwrite: bool,
     warn: Warn,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Write the output of all shards, as a single run would have; returns the exit code of that.
+
+    Args:
+        changes: options of what is written, given anew.
 
     Raises:
         ManifestError, InputError, OutputError: see `errors`.
@@ -43,7 +49,8 @@ def merge_shards(
     with _opened(manifest, state_dir, partial_too) as readers:
         first = next(iter(readers.values()))
         record = first.job()
-        job = make_job({**record.options, "output": output, "shard": None, "overwrite": overwrite})
+        given = {**changes, "output": output, "shard": None, "overwrite": overwrite}
+        job = make_job({**record.options, **given})
         place = job.output
         table = open_source(job)
         manifest.check_input(table.files)

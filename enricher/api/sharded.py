@@ -1,11 +1,13 @@
 """The verbs of jobs in shards; see `enricher.api`."""
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from enricher.api.hooks import Hooks
 from enricher.api.merging import merge_shards as _merge
 from enricher.api.pairing import WorkspaceTold, asked_each, check_parts, workspaces_of
 from enricher.api.shards import ShardsStatus
@@ -13,13 +15,23 @@ from enricher.api.shards import shard_index as _shard_index
 from enricher.api.shards import shard_job as _job_of_shard
 from enricher.api.shards import shards_status as _status_of
 from enricher.api.shards import write_manifest as _manifest_of
-from enricher.errors import UsageError
+from enricher.errors import CannotGoOn, UsageError
+from enricher.extras import extra
 from enricher.job import Job
 from enricher.manifest import Workspace
 from enricher.model import Warn
 from enricher.places import is_standard
+from enricher.report.summary import Summary
 
-__all__ = ["ShardsStatus", "WorkspaceTold", "merge", "shard_job", "shards_status", "write_manifest"]
+__all__ = [
+    "ShardsStatus",
+    "WorkspaceTold",
+    "merge",
+    "run_on_cluster",
+    "shard_job",
+    "shards_status",
+    "write_manifest",
+]
 
 
 def write_manifest(
@@ -45,6 +57,15 @@ def write_manifest(
         MappingError, KeyProblem, ProviderRefused, ServerGone: several do not fit one another, or
             one cannot be asked.
     """
+    _check_divisible(job)
+    workspaces = workspaces or workspaces_of([job])
+    check_parts(workspaces, shards)
+    told = asked_each(job, workspaces, environ, warn) if len(workspaces) > 1 else ()
+    _manifest_of(path, job, shards, workspaces, overwrite=overwrite)
+    return told
+
+
+def _check_divisible(job: Job) -> None:
     if job.steps:
         raise UsageError(
             "A job of several steps cannot be run in shards.",
@@ -55,11 +76,39 @@ def write_manifest(
             f"{job.input} cannot be run in shards: each reads the input, which must be a file.",
             mend="Write it to a file first.",
         )
-    workspaces = workspaces or workspaces_of([job])
-    check_parts(workspaces, shards)
-    told = asked_each(job, workspaces, environ, warn) if len(workspaces) > 1 else ()
-    _manifest_of(path, job, shards, workspaces, overwrite=overwrite)
-    return told
+
+
+def run_on_cluster(
+    job: Job,
+    address: str,
+    *,
+    shards: int | None = None,
+    state_dir: Path | None = None,
+    workspaces: Sequence[Workspace] = (),
+    environ: Mapping[str, str] = os.environ,
+    hooks: Hooks | None = None,
+) -> Summary:
+    """Run `job` in shards on a cluster of Dask, or go on with it, and merge them in the end.
+
+    Args:
+        address: `local:N` for so many processes on this machine, or that of a scheduler.
+        shards: by default one for each worker, and what there was when it was begun.
+        state_dir: shared by all workers; by default beside the output.
+        workspaces: who runs the shards in turn; that of the job if there are none.
+
+    Raises:
+        UsageError: such a job cannot be run on a cluster.
+        CannotGoOn: the extra is missing; the workers do not fit, or cannot go on; nothing lost.
+        TryLater: the cluster cannot be reached, or the job is in use.
+    """
+    _check_divisible(job)
+    with extra("dask", "--cluster", CannotGoOn):
+        from enricher.api.clustered import ClusterOrder, run_clustered
+    order = ClusterOrder(address, workspaces or workspaces_of([job]), shards, state_dir)
+    order.check(job)
+    if len(order.workspaces) > 1:
+        asked_each(job, order.workspaces, environ, hooks.warn if hooks else lambda _: None)
+    return asyncio.run(run_clustered(job, order, environ, hooks or Hooks()))
 
 
 def shard_job(

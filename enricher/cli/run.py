@@ -8,7 +8,15 @@ import click
 from enricher.cli.groups import GroupedCommand
 from enricher.cli.options import JOB_OPTIONS
 from enricher.cli.ordering import order_of
-from enricher.cli.sharding import MANIFEST, SHARD, STATE_DIR, shard_order
+from enricher.cli.sharding import (
+    CLUSTER,
+    CLUSTER_SHARDS,
+    MANIFEST,
+    SHARD,
+    STATE_DIR,
+    cluster_order,
+    shard_order,
+)
 from enricher.cli.work import work
 
 
@@ -21,11 +29,15 @@ from enricher.cli.work import work
 @JOB_OPTIONS
 @MANIFEST
 @SHARD
+@CLUSTER
+@CLUSTER_SHARDS
 @STATE_DIR
 def command(
     source: str | None,
     manifest: Path | None,
     shard: int | None,
+    cluster: str | None,
+    shards: int | None,
     state_dir: Path | None,
     **given: Any,
 ) -> int:
@@ -51,8 +63,15 @@ def command(
     enricher run leads.csv --grid ID --set website="https://{Domain}" --rate 20
     enricher run leads.job.toml
     enricher run --manifest manifest.json --shard 0
+    enricher run leads.csv --grid ID --cluster local:3
     enricher run leads.job.toml --input today.csv --max-runs 100 --yes --json
     """
+    if cluster is not None:
+        return _on_cluster(
+            source, cluster, shards, state_dir, {"--manifest": manifest, "--shard": shard}, given
+        )
+    if shards is not None:
+        raise click.UsageError("--shards belongs to --cluster; `enricher plan` has it too.")
     if manifest is not None and source is None:
         order = shard_order(manifest, shard, state_dir, given)
     elif source is None:
@@ -68,6 +87,37 @@ def command(
     api.check_standard_output(order.job, as_json=order.telling.as_json)
     return work(
         lambda hooks: api.run(order.job, hooks=hooks),
+        as_json=order.telling.as_json,
+        summary_file=order.telling.summary_file,
+    )
+
+
+def _on_cluster(
+    source: str | None,
+    cluster: str,
+    shards: int | None,
+    state_dir: Path | None,
+    others: dict[str, Any],
+    given: dict[str, Any],
+) -> int:
+    """The job in shards on a cluster, and merged."""
+    if unfit := [name for name, value in others.items() if value is not None]:
+        raise click.UsageError(f"{unfit[0]} and --cluster exclude each other.")
+    if source is None:
+        raise click.UsageError("Missing argument 'INPUT'.")
+    order = cluster_order(source, shards, given)
+    from enricher import api
+
+    api.check_standard_output(order.job, as_json=order.telling.as_json)
+    return work(
+        lambda hooks: api.run_on_cluster(
+            order.job,
+            cluster,
+            shards=shards,
+            state_dir=state_dir,
+            workspaces=order.workspaces,
+            hooks=hooks,
+        ),
         as_json=order.telling.as_json,
         summary_file=order.telling.summary_file,
     )

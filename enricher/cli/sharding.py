@@ -7,8 +7,10 @@ import click
 
 from enricher.cli.groups import PATH, WHAT, option
 from enricher.cli.options import job_options
+from enricher.cli.ordering import order_of
 from enricher.cli.voice import voice
 from enricher.harmless import printable
+from enricher.manifest import MOST_SHARDS
 
 if TYPE_CHECKING:
     from enricher.api import Order, ShardsStatus
@@ -41,7 +43,21 @@ STATE_DIR = option(
     metavar="PATH",
     group=WHAT,
     help="Where the checkpoints of shards are. Default: <manifest stem>.shards beside the"
-    " manifest.",
+    " manifest; with --cluster <output>.shards beside the output.",
+)
+CLUSTER = option(
+    "--cluster",
+    metavar="local:N|URL",
+    group=WHAT,
+    help="Run in shards on a cluster of Dask, and merge them: local:3 for 3 processes here, or a"
+    " scheduler's address, tcp://HOST:8786. --state-dir must be shared by all workers.",
+)
+CLUSTER_SHARDS = option(
+    "--shards",
+    type=click.IntRange(min=1, max=100_000),
+    metavar="N",
+    group=WHAT,
+    help="How many shards, with --cluster. Default: one for each worker.",
 )
 
 
@@ -62,6 +78,19 @@ def shard_order(
     job = api.shard_job(manifest.absolute(), shard, options, state_dir=state_dir)
     voice.known = {"job": job.id, "input": str(job.input), "checkpoint": str(job.checkpoint)}
     return api.Order(job, telling)
+
+
+def cluster_order(source: str, shards: int | None, given: dict[str, Any]) -> "Order":
+    """The job of a cluster's run, whose checkpoints are those of its shards.
+
+    Several keys need no number of shards: there are as many then as are needed.
+
+    Raises:
+        click.UsageError, UsageError, JobFileError: see `api.order_of`.
+    """
+    if given.get("checkpoint") is not None:
+        raise click.UsageError("--checkpoint and --cluster exclude each other; see --state-dir.")
+    return order_of(source, given, shards or MOST_SHARDS)
 
 
 def shard_lines(status: "ShardsStatus") -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from enricher.errors import ServerGone
+from enricher.errors import ServerGone, Superseded
 from enricher.model import Journal, Mode, RequestCounts, Spent, Stop, StopCode, Warn
 from enricher.notice import EventName, Notice, event_of
 from enricher.pace import Breaker, Permit, Permits
@@ -64,7 +64,9 @@ class Server:
             return await self._tools.gate.acquire()
         except ServerGone as gone:
             self._stop(Stop(StopCode.SERVER_GONE, gone.message))
-            return None
+        except Superseded as taken:
+            self._stop(Stop(StopCode.SUPERSEDED, taken.message))
+        return None
 
     def learn(self, kind: str, reply: Reply, sent_at: float) -> None:
         """An answer came to a request of this kind ("submit" or "look")."""

@@ -5,13 +5,17 @@ another boot, and what the file says of the last one is thrown away. A process t
 places that count as used once their lease is over, and a turn in the queue that nobody waits for.
 """
 
+import platform
 import sqlite3
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+from platformdirs import user_state_path
+
 from enricher.budget import LEASE, BudgetAway, BudgetBroken, Heard, Said
+from enricher.limiter import budget_name
 from enricher.limiter.host_files import opening
 
 GRACE = 0.05
@@ -49,6 +53,15 @@ CREATE TABLE IF NOT EXISTS owners (
 """
 """`used_at`: when the request left, or while it has not, when its lease is over. `rate` is NULL
 while the server has not told it, `turn` while its process does not wait."""
+
+
+def file_of(name: str) -> Path:
+    """Where the budget `name` of this host is kept.
+
+    A state directory may be on a share, and each of its hosts has a clock of its own.
+    """
+    folder = user_state_path("enricher", appauthor=False) / "limits"
+    return folder / f"{budget_name('host', platform.node(), name)}.db"
 
 
 class HostBudget:

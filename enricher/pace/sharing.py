@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from enricher.budget import LEASE, Budget, BudgetAway, BudgetBroken, Heard, Said
-from enricher.errors import ServerGone
+from enricher.errors import ServerGone, Superseded
 from enricher.model import Warn
 from enricher.notice import EventName, Notice
 
@@ -72,6 +72,7 @@ class Sharing:
         Raises:
             BudgetBroken: this process must keep its own limit.
             ServerGone: the budget was away for too long.
+            Superseded: the budget gives this process nothing any more.
         """
         self._pace = pace
         self._put_back_old_stock()
@@ -143,7 +144,7 @@ class Sharing:
         try:
             if self._sent or self._unused or self._open or self._paused_until > self._loop.time():
                 await self._exchange(1 if queue and self._pace.batch == 1 else 0, enter=False)
-        except (BudgetAway, BudgetBroken):  # whoever wants the next place hears of it
+        except (BudgetAway, BudgetBroken, Superseded):  # whoever wants the next place hears of it
             return
         if self._open and self._timer is None:
             self._tell_later(LEASE / 2)

@@ -168,11 +168,13 @@ class Summary:
     """How the input changed since the job's last invocation; for people too."""
 
     live: Live | None = None
+    shards: int = 0
+    """Of how many shards it is the whole; for people."""
 
     def to_json(self) -> dict[str, Any]:
         """The object of the public contract."""
         data = dataclasses.asdict(self)
-        del data["median_wait"], data["since_last"], data["live"]
+        del data["median_wait"], data["since_last"], data["live"], data["shards"]
         return data
 
     def to_stored(self) -> dict[str, Any]:
@@ -205,8 +207,8 @@ class Summary:
         return replace(
             self,
             rows=rows or self.rows,
-            runs=_sum(RunTotals, [step.runs for step in steps]),
-            requests=_sum(RequestTotals, [step.requests for step in steps]),
+            runs=added(RunTotals, [step.runs for step in steps]),
+            requests=added(RequestTotals, [step.requests for step in steps]),
             seconds=round(sum(step.seconds or 0.0 for step in steps), 1),
             steps=steps,
         )
@@ -215,10 +217,11 @@ class Summary:
         return StepTold(**{field.name: getattr(self, field.name) for field in fields(StepTold)})
 
 
-Totals = TypeVar("Totals", RunTotals, RequestTotals)
+Totals = TypeVar("Totals", RowTotals, RunTotals, RequestTotals)
 
 
-def _sum(kind: type[Totals], each: Sequence[Totals]) -> Totals:
+def added(kind: type[Totals], each: Sequence[Totals]) -> Totals:
+    """The sum of counts of one kind."""
     return kind(**{f.name: sum(getattr(one, f.name) for one in each) for f in fields(kind)})
 
 

@@ -57,7 +57,8 @@ def summary_lines(summary: Summary, *, looked_up: bool = False) -> list[str]:
         lines.append(f"  credits     {credits.before:,.12g} before, {credits.after:,.12g} now")
     if summary.seconds is not None:
         lines.append(f"  time        {duration(summary.seconds)}{_wait(summary)}")
-    lines += [_output_line(summary), f"  checkpoint  {printable(summary.checkpoint or '')}"]
+    kept = "manifest  " if summary.shards else "checkpoint"
+    lines += [_output_line(summary), f"  {kept}  {printable(summary.checkpoint or '')}"]
     if hint := _next_command(summary):
         lines.append(hint)
     return lines
@@ -126,6 +127,8 @@ def _output_line(summary: Summary) -> str:
 
 
 def _next_command(summary: Summary) -> str:
+    if summary.shards:
+        return _next_of_shards(summary)
     checkpoint = shlex.quote(summary.checkpoint or "")
     if summary.reason_code == StopCode.MAX_CREDITS:
         return f"Go on with a higher cap:  enricher resume {checkpoint} --max-credits N"
@@ -139,6 +142,17 @@ def _next_command(summary: Summary) -> str:
             f"See the doubts with:  enricher status {checkpoint}",
             f"Send them again with:  enricher resume {checkpoint} --in-doubt retry",
         ]
+    return "\n".join(lines)
+
+
+def _next_of_shards(summary: Summary) -> str:
+    if summary.outcome in (JobOutcome.STOPPED, JobOutcome.INTERRUPTED):
+        return "Go on with:  the same command"
+    lines = []
+    if summary.rows.failed:
+        lines.append("Send the failed again with:  the same command and --retry-failed")
+    if summary.rows.in_doubt:
+        lines.append("Send the doubts again with:  the same command and --in-doubt retry")
     return "\n".join(lines)
 
 

@@ -88,6 +88,21 @@ def test_the_merged_output_is_that_of_one_key(desk: Desk, options) -> None:
     assert 0.25 < share < 0.75, "each has about half"
 
 
+def test_a_cluster_runs_the_shards_of_all_keys(desk: Desk) -> None:
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    leads(desk)
+    one = ("--api-key-file", "a.key", "--grid", COMPANIES.id)
+    desk.do("run", "leads.csv", *ALIKE, *one, "-o", "single.csv")
+    single = bought_by(desk)[0]
+    desk.do("run", "leads.csv", *ALIKE, *PAIRS, "--cluster", "local:1", "-o", "out.csv")
+    out = (desk.folder / "out.csv").read_bytes()
+    assert out == (desk.folder / "single.csv").read_bytes()
+    first, second = bought_by(desk)
+    first -= single
+    assert first + second == single, "each distinct input is paid once over both workspaces"
+    assert min(first.total(), second.total()) > 0, "one worker has a shard for each key"
+
+
 def test_who_ran_a_shard_is_told(desk: Desk) -> None:
     leads(desk)
     said = planned(desk, *PAIRS)
