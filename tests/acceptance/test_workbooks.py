@@ -163,7 +163,7 @@ def test_rows_above_and_columns_before_the_list_do_not_count(desk: Desk) -> None
     said = desk.do("run", "book.xlsx", *RUN, "-o", "out.csv")
     out = cells(desk.folder / "out.csv")
     assert (out.header[:2], len(out.rows)) == (["Company Name", "Website"], 1)
-    assert "1 blank lines" in said.err
+    assert "1 blank line of the input" in said.err
 
 
 # --- what a workbook hides ----------------------------------------------------------------------
