@@ -13,6 +13,8 @@ from enricher.errors import ManifestError, ServerGone, Superseded
 from enricher.limiter.host import HostBudget
 from enricher.manifest import Manifest, Workspace, check_seen, digest_of
 from enricher.pace import Gate, Sharing
+from enricher.report.summary import CreditTotals, Live
+from enricher.report.whole import added_up
 from tests.support import virtual
 
 JOB, CLIENT = "/data/out.csv.shards/manifest.json", "client-1"
@@ -227,3 +229,19 @@ def test_a_worker_that_sees_other_files(tmp_path):
     with pytest.raises(ManifestError, match="No such file") as caught:
         check_seen(manifest.path, digest)
     assert "--state-dir" in caught.value.mend
+
+
+def test_each_account_has_its_own_credits_and_limit():
+    def part(credits, rate, use):
+        return Summary(
+            outcome=JobOutcome.RUNNING,
+            credits=CreditTotals(credits, None),
+            live=Live(rate=rate, use=use, credits=credits - 1),
+        )
+
+    parts = {0: part(100, 5, 0.5), 1: part(30, 5, 0.9), 2: part(98, 5, 0.4)}
+    whole = added_up(Summary(outcome=JobOutcome.RUNNING), parts, accounts=2)
+    assert whole.credits == CreditTotals(130, None)
+    assert (whole.live.rate, whole.live.use, whole.live.credits) == (10, 0.9, 97 + 29)
+    begun = added_up(Summary(outcome=JobOutcome.RUNNING), {0: parts[0]}, accounts=2)
+    assert begun.credits == CreditTotals(None, None), "of one of two it would pass for all"

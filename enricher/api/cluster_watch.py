@@ -37,6 +37,7 @@ class Watch:
 
     Args:
         shell: the summary of the whole, without its counts.
+        accounts: how many there are, which run the shards in turn.
 
     Attributes:
         summaries: the last word of each shard, by number.
@@ -44,12 +45,13 @@ class Watch:
         is_working: whether the shards are handed out, or about to be.
     """
 
-    def __init__(self, shell: Summary, hooks: Hooks) -> None:
+    def __init__(self, shell: Summary, hooks: Hooks, accounts: int = 1) -> None:
         self.summaries: dict[int, Summary] = {}
         self.errors: dict[int, EnricherError] = {}
         self.is_working = False
         self._shell = shell
         self._hooks = hooks
+        self._accounts = accounts
         self._began = time.monotonic()
         self._over: set[int] = set()
         self._told: set[str] = set()
@@ -95,7 +97,7 @@ class Watch:
         """The summary of the whole."""
         seconds = round(time.monotonic() - self._began, 1)
         shell = replace(self._shell, updated_at=utc(time.time()), seconds=seconds)
-        return added_up(shell, [summary for _, summary in sorted(self.summaries.items())])
+        return added_up(shell, dict(sorted(self.summaries.items())), self._accounts)
 
     def why_stopped(self) -> tuple[Stop | None, int]:
         """What keeps the whole from being finished, and the exit code of that."""

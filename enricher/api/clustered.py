@@ -122,6 +122,7 @@ class _ClusterRun:
                 shards=1,
             ),
             hooks,
+            len(order.workspaces),
         )
 
     async def run(self) -> Summary:
