@@ -15,16 +15,22 @@ _MOST = 20
 
 
 def known_elsewhere(ready: Prepared) -> Iterator[str]:
-    """A line if a checkpoint beside the input, or beside the job's own, has results of the list."""
-    near = _near(ready)
+    """A line if a checkpoint beside the input, or beside the job's own, has results of the list.
+
+    Of a job in shards the first one says it: the others would say the same.
+    """
+    shard = ready.job.shard
+    near = [] if shard and shard.index else _near(ready)
     rows = ready.flow.samples(_ROWS_ASKED) if near else []
     keys = list(dict.fromkeys(map(ready.flow.keys.key, rows)))
     for path in near:
         with suppress(CheckpointError), Reader(path) as reader:  # else it is of no use here
             if known := len(reader.records(keys)):
+                where = "run it without shards, with " if shard else ""
                 yield (
-                    f"another checkpoint knows {known} of the first {len(keys)} inputs of this"
-                    f" list; to buy them no second time: --checkpoint {shlex.quote(str(path))}"
+                    f"another checkpoint knows {known} of the first {len(keys)} inputs of"
+                    f" {shard or 'this list'}; to buy them no second time:"
+                    f" {where}--checkpoint {shlex.quote(str(path))}"
                 )
                 return
 

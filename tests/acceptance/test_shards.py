@@ -44,6 +44,16 @@ def test_the_merged_output_is_that_of_a_single_run(desk: Desk, options) -> None:
     assert {one["output"] for one in told} == {None}
 
 
+def test_the_first_shard_says_who_knows_its_rows_and_how_not_to_buy_them(desk: Desk) -> None:
+    leads(desk)
+    desk.do("run", "leads.csv", *RUN, "-o", "single.csv")
+    planned(desk)
+    told = [desk.do(*shard(index)).err for index in range(2)]
+    assert "inputs of shard 0 of 3; to buy them no second time: run it without shards" in told[0]
+    assert "single.csv.checkpoint.db" in told[0]
+    assert "second time" not in told[1], "once for all shards"
+
+
 def test_shards_at_the_same_time_keep_one_limit(desk: Desk) -> None:
     leads(desk)
     planned(desk, "--limiter", "host", "--rate", 50)
