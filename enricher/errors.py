@@ -16,6 +16,7 @@ EnricherError                 a message for a person, and its mend
 └── TryLater                  exit 4: the same command later is enough
     ├── CheckpointInUse       another process writes this checkpoint
     ├── ServerGone            the provider did not answer for too long
+    ├── StateGone             the object store that keeps a cluster's state does not answer
     └── Superseded            another attempt has taken this shard over
 
 IllegalTransition             a bug: an item was about to make a move its state forbids
@@ -125,6 +126,10 @@ class CheckpointInUse(TryLater):
 
 class ServerGone(TryLater):
     """The provider did not answer for longer than the patience."""
+
+
+class StateGone(TryLater):
+    """The object store that keeps the state of a cluster's job does not answer, or refuses."""
 
 
 class Superseded(TryLater):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher.errors import InputError, ManifestError
+from enricher.places import StoredObject
 
 SCHEMA = 2
 MOST_SHARDS = 100_000
@@ -36,7 +37,8 @@ class Workspace:
 class Manifest:
     """What a manifest holds; `options` are those of the job, as JSON.
 
-    Shard i is run with workspace i modulo their number.
+    Shard i is run with workspace i modulo their number. `state` is the folder of an object store
+    where the shards keep what they know, if they share no disk.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Manifest:
     options: Mapping[str, Any]
     files: Sequence[FileSeen]
     workspaces: Sequence[Workspace]
+    state: StoredObject | None = None
 
     def workspace_of(self, shard: int) -> Workspace:
         """Who runs the shard."""
@@ -61,6 +64,7 @@ class Manifest:
             "workspaces": [asdict(one) for one in self.workspaces],
             "input": [asdict(file) for file in self.files],
             "options": self.options,
+            "state": None if self.state is None else str(self.state),
         }
         try:
             self.path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -116,7 +120,9 @@ def read_manifest(path: Path) -> Manifest:
         workspaces = [Workspace(**one) for one in content["workspaces"]]
         if not workspaces:
             raise ValueError("a job is run by somebody")
-        return Manifest(path, int(content["shards"]), dict(content["options"]), files, workspaces)
+        state = StoredObject(content["state"]) if content.get("state") else None
+        options = dict(content["options"])
+        return Manifest(path, int(content["shards"]), options, files, workspaces, state)
     except OSError as error:
         raise ManifestError(
             f"The manifest {path} cannot be read: {error.strerror}.", mend=_ANEW

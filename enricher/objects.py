@@ -5,14 +5,14 @@ Credentials come from the environment, as each store's own tools take them.
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from enricher.errors import CannotGoOn, InputError, OutputError
+from enricher.errors import CannotGoOn, EnricherError, InputError, OutputError, StateGone
 from enricher.extras import extra
 from enricher.places import StoredObject
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Store = AzureStore | GCSStore | S3Store
 
 _BLOCK = 1 << 20
+_PAGE = 1000
+_TRIES = 3
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ENDPOINTS = (
     *("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT"),
@@ -120,6 +122,115 @@ def remove(place: StoredObject) -> None:
         obstore.delete(store, key)
 
 
+# --- small objects that keep a state ----------------------------------------------------------
+
+
+def create(place: StoredObject, body: bytes) -> bool:
+    """Make the object, unless there is one already: of several who try, one hears true.
+
+    True also where an earlier try had made it, with these very bytes, and its answer was lost:
+    the library does not repeat such a request by itself.
+
+    Raises:
+        StateGone: the store does not take it.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(StateGone):
+            return _create(place, body)
+    return _create(place, body)
+
+
+def _create(place: StoredObject, body: bytes) -> bool:
+    with _blamed(place, StateGone, "written"):
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        store, key = _store_of(place)
+        try:
+            obstore.put(store, key, body, mode="create")
+        except AlreadyExistsError:
+            return read(place) == body
+        return True
+
+
+def read(place: StoredObject) -> bytes | None:
+    """All bytes of an object; `None` if there is none.
+
+    Raises:
+        StateGone: the store does not give it.
+    """
+    with _blamed(place, StateGone, "read"):
+        import obstore
+
+        store, key = _store_of(place)
+        try:
+            return bytes(obstore.get(store, key).bytes())
+        except FileNotFoundError:
+            return None
+
+
+def write(place: StoredObject, content: bytes | Path) -> None:
+    """Make `content`, or that of a file, the object.
+
+    Raises:
+        StateGone: the store does not take it.
+    """
+    with _blamed(place, StateGone, "written"):
+        import obstore
+
+        store, key = _store_of(place)
+        obstore.put(store, key, content)
+
+
+def fetch(place: StoredObject, file: Path) -> bool:
+    """Write the object to `file`, in blocks; false, and no file, if there is none.
+
+    Raises:
+        StateGone: the store does not give it.
+    """
+    with _blamed(place, StateGone, "read"):
+        import obstore
+
+        store, key = _store_of(place)
+        try:
+            found = obstore.get(store, key)
+        except FileNotFoundError:
+            return False
+        with file.open("wb") as copy:
+            for block in found.stream(min_chunk_size=_BLOCK):
+                copy.write(block)
+        return True
+
+
+def names(folder: StoredObject) -> list[str]:
+    """The objects just below `folder`, by the last part of their keys.
+
+    Raises:
+        StateGone: the store does not tell.
+    """
+    with _blamed(folder, StateGone, "listed"):
+        import obstore
+
+        store, key = _store_of(folder)
+        pages = obstore.list(store, key, chunk_size=_PAGE)
+        below = [one["path"].removeprefix(f"{key}/") for page in pages for one in page]
+        return [name for name in below if "/" not in name]
+
+
+def discard(folder: StoredObject, gone: Sequence[str]) -> None:
+    """Remove objects of `folder`, by name; those that are not there any more are none's loss.
+
+    Raises:
+        StateGone: the store refuses.
+    """
+    with _blamed(folder, StateGone, "removed"):
+        import obstore
+
+        store, key = _store_of(folder)
+        if gone:
+            obstore.delete(store, [f"{key}/{name}" for name in gone])
+
+
 def _store_of(place: StoredObject) -> tuple["Store", str]:
     from obstore.store import AzureStore, GCSStore, S3Store
 
@@ -142,14 +253,15 @@ def _is_at_home() -> bool:
 
 
 @contextmanager
-def _blamed(place: StoredObject, problem: type[CannotGoOn], done: str) -> Iterator[None]:
+def _blamed(place: StoredObject, problem: type[EnricherError], done: str) -> Iterator[None]:
     """Turn what the library says into a `problem`; it quotes requests, but no credentials."""
-    with extra("cloud", f"Reaching {place}", problem):
+    lacking = problem if issubclass(problem, CannotGoOn) else CannotGoOn
+    with extra("cloud", f"Reaching {place}", lacking):
         from obstore.exceptions import BaseError
     try:
         yield
     except FileNotFoundError as error:
-        if problem is OutputError:
+        if problem is not InputError:
             raise problem(
                 f"{place} cannot be {done}: there is no such bucket", mend="Check the address."
             ) from error
@@ -159,7 +271,7 @@ def _blamed(place: StoredObject, problem: type[CannotGoOn], done: str) -> Iterat
         ) from error
     except (BaseError, PermissionError, OSError, ValueError) as error:
         scheme = place.uri.partition("://")[0]
-        safe = f" {_SAFE}" if done == "written" else ""
+        safe = f" {_SAFE}" if problem is OutputError and done == "written" else ""
         raise problem(
             f"{place} cannot be {done}: {_cause(error)}",
             mend=f"Check the address and the credentials in the environment ({_VARIABLES[scheme]})."

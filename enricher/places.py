@@ -36,6 +36,10 @@ class StoredObject:
     def with_name(self, name: str) -> "StoredObject":
         return StoredObject(f"{self.uri.rpartition('/')[0]}/{name}")
 
+    def below(self, name: str) -> "StoredObject":
+        """An object in the folder that this names."""
+        return StoredObject(f"{self.uri}/{name}")
+
     def __str__(self) -> str:
         return self.uri
 

@@ -2,7 +2,8 @@
 
 A worker may be lost at any moment, and may be alive when it is thought lost. Three things keep a
 shard from being bought twice: only the newest attempt is given permissions, the checkpoint is held
-by one process at a time, and an intent is on disk before its submission.
+by one process at a time, and an intent is on disk before its submission. Where there is no disk to
+share, the log in the object store is what one attempt has at a time, and where an intent must be.
 """
 
 import asyncio
@@ -12,15 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from distributed import Reschedule
 
 from enricher.api.hooks import Hooks
 from enricher.api.limits import HOST, LOCAL, open_budget
-from enricher.api.outside import Outside
+from enricher.api.outside import Outside, Through, directly
 from enricher.api.running import run_job
 from enricher.api.shards import shard_job
+from enricher.api.stored_state import StoredState
 from enricher.api.turns import in_turn
 from enricher.budget import Budget, BudgetAway
 from enricher.cluster.ledger import Orders
@@ -28,7 +31,8 @@ from enricher.cluster.rope import SUPERSEDED, FencedBudget, Rope, SchedulerBudge
 from enricher.cluster.versions import another_version
 from enricher.cluster.worker import Workplace
 from enricher.errors import EnricherError
-from enricher.manifest import check_seen
+from enricher.job import Job
+from enricher.manifest import check_seen, read_manifest
 from enricher.model import Stop, StopCode
 from enricher.notice import event_of
 from enricher.report.summary import Summary
@@ -51,6 +55,7 @@ class Part:
         digest: of the manifest.
         version: of enricher.
         base_url: as named by the user of this very command.
+        state: where manifest, input and checkpoints are, if not on a disk that all share.
     """
 
     job: str
@@ -59,6 +64,7 @@ class Part:
     version: str
     base_url: str
     shard: int = 0
+    state: StoredState | None = None
 
 
 def run_shard(part: Part) -> dict[str, Any]:
@@ -116,16 +122,29 @@ class _Attempt:
     async def _work(self) -> Summary:
         part = self._part
         _check_version(part.version, self._place.address)
+        if part.state is not None:
+            return await self._work_on_copies(part.state)
         check_seen(part.manifest, part.digest)
-        job = shard_job(
-            part.manifest,
-            part.shard,
-            {"base_url": part.base_url},
-            state_dir=None,
-            environ=os.environ,
-        )
+        return await self._run(self._job(part.manifest), directly)
+
+    async def _work_on_copies(self, state: StoredState) -> Summary:
+        """Work with copies on a disk of our own; what counts is in the object store."""
+        with TemporaryDirectory(prefix="enricher-", dir=self._place.folder) as scratch:
+            folder = Path(scratch)
+            there = await asyncio.to_thread(state.receive, self._part.digest, folder)
+            job = self._job(there.manifest, read_from=there.input, state_dir=folder)
+            manifest = read_manifest(there.manifest)
+            await self._rope.check()  # who is late must not take over from who came after
+            async with state.taken_over(manifest, self._part.shard, folder) as through:
+                return await self._run(job, through)
+
+    def _job(self, manifest: Path, *, state_dir: Path | None = None, **changes: Any) -> Job:
+        given = {"base_url": self._part.base_url, **changes}
+        return shard_job(manifest, self._part.shard, given, state_dir=state_dir, environ=os.environ)
+
+    async def _run(self, job: Job, through: Through) -> Summary:
         hooks = Hooks(warn=self._warn, progress=self._progress, ready=self._ready)
-        outside = Outside(budget=self._budget)
+        outside = Outside(budget=self._budget, through=through)
         one = partial(run_job, job, os.environ, hooks, job.id, outside)
         return await in_turn(one, max(job.retry_lock, LOCK_PATIENCE), self._warn)
 

@@ -20,6 +20,7 @@ from enricher.api.hooks import Hooks
 from enricher.api.merging import merge_shards
 from enricher.api.planning import plan_job
 from enricher.api.shards import checkpoint_of, shards_status
+from enricher.api.stored_state import StoredState
 from enricher.api.wiring import is_begun, open_input
 from enricher.api.writing import places_of
 from enricher.checkpoint import hold
@@ -38,11 +39,10 @@ from enricher.forecast import ASK_ABOVE
 from enricher.job import Job, partial_of
 from enricher.manifest import Manifest, Workspace, digest_of, read_manifest, seen_of
 from enricher.model import Stop
-from enricher.places import is_standard
+from enricher.places import StoredObject, is_standard
 from enricher.report.summary import ErrorTold, JobOutcome, Summary, utc
 
 ADDRESS_FORM = "local:N for N processes here, or a scheduler's address, tcp://HOST:8786"
-_STORE = re.compile(r"[a-z0-9]{2,}:/")
 _ADDRESS = re.compile(r"local:[1-9][0-9]{0,2}|(tcp|tls)://[^\s/@?#]+:[0-9]{1,5}")
 
 
@@ -55,12 +55,19 @@ class ClusterOrder:
         workspaces: who runs the shards in turn.
         shards: how many; `None` for one for each worker, and for each workspace equally many.
         state_dir: where manifest and checkpoints are kept; by default beside the output.
+            In an object store a local copy of them stands beside the output.
     """
 
     address: str
     workspaces: Sequence[Workspace]
     shards: int | None = None
-    state_dir: Path | None = None
+    state_dir: Path | StoredObject | None = None
+
+    @property
+    def state(self) -> StoredState | None:
+        """The state, where it is kept in an object store."""
+        place = self.state_dir
+        return StoredState(place) if isinstance(place, StoredObject) else None
 
     def manifest_of(self, job: Job) -> Path:
         """Where the manifest stands; the checkpoints are where its other commands look for them.
@@ -68,11 +75,12 @@ class ClusterOrder:
         Raises:
             UsageError: there is no place beside the output.
         """
-        if self.state_dir is not None:
+        if isinstance(self.state_dir, Path):
             return self.state_dir.absolute() / "manifest.json"
-        if not isinstance(job.output, Path):
+        if self.state_dir is None and not isinstance(job.output, Path):
             raise UsageError("--cluster needs --state-dir where the output is no file.")
-        return job.output.with_name(f"{job.output.name}.shards") / "manifest.json"
+        beside = job.checkpoint.name.removesuffix(".checkpoint.db")
+        return job.checkpoint.with_name(f"{beside}.shards") / "manifest.json"
 
     def shards_for(self, workers: int) -> int:
         """How many shards a new job has."""
@@ -85,11 +93,6 @@ class ClusterOrder:
             raise UsageError(f"--cluster: {self.address!r} is not {ADDRESS_FORM}")
         if is_standard(job.output):
             raise UsageError("--cluster needs an output file: the shards are merged at the end.")
-        if self.state_dir is not None and _STORE.match(str(self.state_dir)):
-            raise UsageError(
-                "--state-dir: an object store cannot hold the state of a cluster yet.",
-                mend="Name a directory that all workers share with this machine.",
-            )
         for option, value in (("--max-runs", job.max_runs), ("--max-credits", job.max_credits)):
             if value is not None:
                 raise UsageError(
@@ -106,6 +109,7 @@ class _ClusterRun:
     ) -> None:
         self._job = job
         self._order = order
+        self._state = order.state
         self._hooks = hooks
         self._environ = environ
         self._path = order.manifest_of(job)
@@ -192,6 +196,19 @@ class _ClusterRun:
     def _known(self) -> Manifest | None:
         """The manifest of an earlier invocation: how many shards there are stays as it was."""
         known = read_manifest(self._path) if self._path.exists() else None
+        here = self._state.place if self._state else None
+        if known and known.state != here:
+            raise ManifestError(
+                f"{self._path} is of a job that keeps its state in"
+                f" {known.state or self._path.parent}: elsewhere it would be bought again.",
+                mend=f"Name it: --state-dir {known.state}."
+                if known.state
+                else "Leave --state-dir out.",
+                code="state_elsewhere",
+            )
+        if self._state:
+            self._state.open(self._path)
+            known = read_manifest(self._path) if self._path.exists() else None
         asked = self._order.shards
         if known and asked and asked != known.shards:
             raise ManifestError(
@@ -206,9 +223,7 @@ class _ClusterRun:
         Raises:
             CannotGoOn: the answer was no.
         """
-        begun = known is not None and any(
-            is_begun(checkpoint_of(known, n, None)) for n in range(known.shards)
-        )
+        begun = known is not None and self._is_begun(known)
         again = self._job.retry_failed or self._job.refresh_after is not None
         if self._hooks.consent is None or (begun and not again):
             return
@@ -216,19 +231,33 @@ class _ClusterRun:
         if plan.census.new_runs > ASK_ABOVE and not self._hooks.consent(plan):
             raise CannotGoOn("Nothing was submitted: the answer was no.", code="declined")
 
+    def _is_begun(self, known: Manifest) -> bool:
+        if self._state:
+            return self._state.is_begun(known)
+        return any(is_begun(checkpoint_of(known, n, None)) for n in range(known.shards))
+
     def _planned(self, known: Manifest | None, workers: int) -> Manifest:
         """The manifest of this invocation: what the shards are told of its options."""
         shards = known.shards if known else self._order.shards_for(workers)
-        files = seen_of(open_input(self._job).files)
-        options = self._job.model_dump(mode="json")
-        manifest = Manifest(self._path, shards, options, files, self._order.workspaces)
+        files = open_input(self._job).files
+        manifest = Manifest(
+            self._path,
+            shards,
+            self._job.model_dump(mode="json"),
+            seen_of(files),
+            self._order.workspaces,
+            self._state.place if self._state else None,
+        )
         manifest.write()
+        if self._state:
+            self._state.publish(manifest, files)
         return manifest
 
     def _part(self) -> Part:
         return Part(
-            job=str(self._path),
+            job=str(self._state.place if self._state else self._path),
             manifest=self._path,
+            state=self._state,
             digest=digest_of(self._path),
             version=importlib.metadata.version("enricher"),
             base_url=self._job.base_url,
@@ -244,6 +273,8 @@ class _ClusterRun:
         """
         watch = self._watch
         stop, code = watch.why_stopped()
+        if manifest is not None and self._state:
+            self._state.mirror(manifest)
         if manifest is not None and stop is None and not watch.errors:
             code = self._merged(manifest)
         elif manifest is not None:

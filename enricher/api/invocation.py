@@ -237,7 +237,8 @@ class Invocation:
     # --- the work ----------------------------------------------------------------------------
 
     async def _work(self, recovery: Recovery = NOTHING, *, doubts: bool = False) -> Stop | None:
-        journal = Committer(self._store.apply, in_thread(self._writer), self._heard)
+        apply = self._outside.through(self._store)
+        journal = Committer(apply, in_thread(self._writer), self._heard)
         around = Surroundings(
             journal=journal,
             stops=self._stops,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from enricher.budget import Budget
+from enricher.checkpoint import Apply, Store
 from enricher.providers.transport import NetworkBackend
 
 
@@ -25,6 +26,15 @@ def alone(*_: object) -> None:
     """No budget: the process keeps its limit alone."""
 
 
+Through = Callable[[Store], Apply]
+"""What writes groups of events to a checkpoint, and to where else they must be."""
+
+
+def directly(store: Store) -> Apply:
+    """To the checkpoint, and nowhere else."""
+    return store.apply
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The real world, unless told otherwise.
@@ -33,11 +43,13 @@ class Outside:
         clock: the wall clock, in seconds since 1970.
         network: what stands below HTTP; `None` for sockets.
         budget: opens a limit that is shared (see `limits.open_budget`); `None` for the real ones.
+        through: what events go through on their way to the checkpoint.
     """
 
     clock: Callable[[], float] = time.time
     network: NetworkBackend | None = None
     budget: OpenBudget | None = None
+    through: Through = directly
 
     def now(self) -> Moment:
         """This moment; the event loop must be running."""

@@ -15,12 +15,13 @@ from enricher.api.shards import shard_index as _shard_index
 from enricher.api.shards import shard_job as _job_of_shard
 from enricher.api.shards import shards_status as _status_of
 from enricher.api.shards import write_manifest as _manifest_of
+from enricher.api.stored_state import mirror
 from enricher.errors import CannotGoOn, UsageError
 from enricher.extras import extra
 from enricher.job import Job
 from enricher.manifest import Workspace
 from enricher.model import Warn
-from enricher.places import is_standard
+from enricher.places import StoredObject, is_standard
 from enricher.report.summary import Summary
 
 __all__ = [
@@ -83,7 +84,7 @@ def run_on_cluster(
     address: str,
     *,
     shards: int | None = None,
-    state_dir: Path | None = None,
+    state_dir: Path | StoredObject | None = None,
     workspaces: Sequence[Workspace] = (),
     environ: Mapping[str, str] = os.environ,
     hooks: Hooks | None = None,
@@ -93,13 +94,14 @@ def run_on_cluster(
     Args:
         address: `local:N` for so many processes on this machine, or that of a scheduler.
         shards: by default one for each worker, and what there was when it was begun.
-        state_dir: shared by all workers; by default beside the output.
+        state_dir: shared by all workers; by default beside the output. A folder of an object store
+            where they share no disk.
         workspaces: who runs the shards in turn; that of the job if there are none.
 
     Raises:
         UsageError: such a job cannot be run on a cluster.
         CannotGoOn: the extra is missing; the workers do not fit, or cannot go on; nothing lost.
-        TryLater: the cluster cannot be reached, or the job is in use.
+        TryLater: the cluster or the object store cannot be reached, or the job is in use.
     """
     _check_divisible(job)
     with extra("dask", "--cluster", CannotGoOn):
@@ -132,8 +134,10 @@ def shards_status(manifest: Path, *, state_dir: Path | None = None) -> ShardsSta
     """Where each shard stands; safe while they run.
 
     Raises:
-        ManifestError, CheckpointError: see `errors`.
+        ManifestError, CheckpointError, StateGone: see `errors`.
     """
+    if state_dir is None:
+        mirror(manifest)
     return _status_of(manifest, state_dir)
 
 
@@ -149,8 +153,10 @@ def merge(
     """Write the output of all shards; returns the exit code that a single run would have had.
 
     Raises:
-        ManifestError, InputError, OutputError, CheckpointError: see `errors`.
+        ManifestError, InputError, OutputError, CheckpointError, StateGone: see `errors`.
     """
+    if state_dir is None:
+        mirror(manifest)
     return _merge(
         manifest,
         output,

@@ -102,6 +102,23 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         raise unreadable(path, error) from error
 
 
+def copy(connection: sqlite3.Connection, path: Path) -> None:
+    """Write all that `connection` sees to a new file at `path`.
+
+    Raises:
+        CheckpointError: the disk did not take it.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as target:
+            connection.backup(target)
+    except sqlite3.Error as error:
+        raise CheckpointError(
+            f"The checkpoint could not be copied to {path}: {error}.",
+            mend="Free space there, then run the same command again: nothing is lost.",
+            code="checkpoint_write",
+        ) from error
+
+
 def unreadable(path: Path, error: sqlite3.Error) -> CheckpointError:
     return CheckpointError(
         f"The checkpoint {path} cannot be read: {error}.",

@@ -11,6 +11,11 @@ CONTINUED = (
     "SELECT id, started_at, rows_before, spent FROM passes WHERE job = ? AND finished_at IS NULL"
 )
 
+LAST_INVOCATION = (
+    "SELECT j.context, i.pass, j.column_set FROM invocations i JOIN jobs j ON j.id = i.job"
+    " ORDER BY i.id DESC LIMIT 1"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from functools import singledispatchmethod
+from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
 
 from enricher.checkpoint import batches
-from enricher.checkpoint.files import connect_writer
-from enricher.checkpoint.passes import CONTINUED, JobSpec, Pass
+from enricher.checkpoint.files import connect_writer, copy
+from enricher.checkpoint.passes import CONTINUED, LAST_INVOCATION, JobSpec, Pass
 from enricher.errors import CheckpointError, IllegalTransition
 from enricher.model import (
     BatchEnded,
@@ -66,6 +67,24 @@ class Store:
                 store._find_orphans()
             until_open.pop_all()
         return store
+
+    @classmethod
+    def reopen(cls, path: Path, clock: Callable[[], float]) -> "Store":
+        """Open a copy as the life that wrote it left it, to write what that life still wrote.
+
+        Nothing waits for the disk: the copy can be made anew.
+
+        Raises:
+            CheckpointError: it is not a checkpoint, or of a newer version.
+        """
+        store = cls(connect_writer(path), clock)
+        store._sql.execute("PRAGMA synchronous = OFF")
+        store._context, store._pass, store._column_set = store._one(LAST_INVOCATION) or (0, 0, 0)
+        return store
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the checkpoint; see `files.copy`."""
+        copy(self._sql, path)
 
     def close(self) -> None:
         self._db.close()

@@ -13,11 +13,12 @@ from enricher.cli.sharding import (
     CLUSTER_SHARDS,
     MANIFEST,
     SHARD,
-    STATE_DIR,
+    STATE_PLACE,
     cluster_order,
     shard_order,
 )
 from enricher.cli.work import work
+from enricher.places import StoredObject
 
 
 @click.command(
@@ -31,14 +32,14 @@ from enricher.cli.work import work
 @SHARD
 @CLUSTER
 @CLUSTER_SHARDS
-@STATE_DIR
+@STATE_PLACE
 def command(
     source: str | None,
     manifest: Path | None,
     shard: int | None,
     cluster: str | None,
     shards: int | None,
-    state_dir: Path | None,
+    state_dir: Path | StoredObject | None,
     **given: Any,
 ) -> int:
     """Enrich INPUT; the same command again goes on where it stopped.
@@ -96,7 +97,7 @@ def _on_cluster(
     source: str | None,
     cluster: str,
     shards: int | None,
-    state_dir: Path | None,
+    state_dir: Path | StoredObject | None,
     others: dict[str, Any],
     given: dict[str, Any],
 ) -> int:

@@ -11,9 +11,29 @@ from enricher.cli.ordering import order_of
 from enricher.cli.voice import voice
 from enricher.harmless import printable
 from enricher.manifest import MOST_SHARDS
+from enricher.places import Database, StoredObject, parse_place
 
 if TYPE_CHECKING:
     from enricher.api import Order, ShardsStatus
+
+
+class StateDir(click.ParamType["Path | StoredObject"]):
+    """A directory, or a folder of an object store."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | StoredObject:
+        """See `click.ParamType`."""
+        try:
+            place = parse_place(str(value).rstrip("/"))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if isinstance(place, Database):
+            self.fail("a database keeps no state of shards", param, ctx)
+        return place
+
 
 SHARDS = option(
     "--shards",
@@ -43,14 +63,23 @@ STATE_DIR = option(
     metavar="PATH",
     group=WHAT,
     help="Where the checkpoints of shards are. Default: <manifest stem>.shards beside the"
-    " manifest; with --cluster <output>.shards beside the output.",
+    " manifest.",
+)
+STATE_PLACE = option(
+    "--state-dir",
+    type=StateDir(),
+    metavar="PATH|URL",
+    group=WHAT,
+    help="Where the checkpoints of shards are. Default: <manifest stem>.shards beside the"
+    " manifest; with --cluster <output>.shards beside the output, and s3://, gs:// or az:// where"
+    " the workers share no disk.",
 )
 CLUSTER = option(
     "--cluster",
     metavar="local:N|URL",
     group=WHAT,
     help="Run in shards on a cluster of Dask, and merge them: local:3 for 3 processes here, or a"
-    " scheduler's address, tcp://HOST:8786. --state-dir must be shared by all workers.",
+    " scheduler's address, tcp://HOST:8786. --state-dir is one that all workers can reach.",
 )
 CLUSTER_SHARDS = option(
     "--shards",
@@ -62,13 +91,19 @@ CLUSTER_SHARDS = option(
 
 
 def shard_order(
-    manifest: Path, shard: int | None, state_dir: Path | None, given: dict[str, Any]
+    manifest: Path,
+    shard: int | None,
+    state_dir: Path | StoredObject | None,
+    given: dict[str, Any],
 ) -> "Order":
     """The job of one shard; from here on the program speaks as it says.
 
     Raises:
+        click.UsageError: a shard's own process keeps its state in a directory.
         UsageError, ManifestError, InputError: see `api.shard_job`.
     """
+    if isinstance(state_dir, StoredObject):
+        raise click.UsageError("--state-dir: an object store keeps the state of --cluster alone.")
     from enricher import api
 
     telling, options = api.telling_of(

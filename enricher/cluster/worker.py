@@ -29,6 +29,11 @@ class Workplace:
         return self._worker.address
 
     @property
+    def folder(self) -> str:
+        """Where it keeps files, which go with it."""
+        return self._worker.local_directory
+
+    @property
     def closes(self) -> bool:
         """Whether the worker is about to end, and will not hand on what the task brings."""
         return self._worker.status not in (Status.running, Status.paused)

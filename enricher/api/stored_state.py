@@ -1,0 +1,140 @@
+"""The state of a job on a cluster in an object store, for workers that share no disk.
+
+Its folder holds the manifest, the input as `input-<digest>`, and for each shard a folder with its
+log (see `checkpoint.shipped`). What is on a local disk is a copy: a worker's for as long as it has
+the shard, the client's for `status` and `merge`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from enricher import objects
+from enricher.api.outside import Through
+from enricher.api.shards import checkpoint_of
+from enricher.checkpoint import shipped
+from enricher.errors import CheckpointError, ManifestError, StateGone
+from enricher.manifest import Manifest, digest_of, read_manifest
+from enricher.places import StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a worker reads: copies of the manifest and of the input."""
+
+    manifest: Path
+    input: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """The state in the folder that `place` names."""
+
+    place: StoredObject
+
+    def open(self, manifest: Path) -> None:
+        """Make sure that it can be written, and copy the manifest, if there is one.
+
+        Raises:
+            CheckpointError: it cannot.
+        """
+        trial = "being-looked-at"
+        try:
+            objects.write(self.place.below(trial), b"")
+            objects.discard(self.place, [trial])
+            objects.fetch(self._manifest, manifest)
+        except StateGone as gone:
+            raise CheckpointError(gone.message, mend=gone.mend, code=gone.code) from None
+
+    def is_begun(self, manifest: Manifest) -> bool:
+        """Whether a shard has submitted anything."""
+        return any(shipped.is_begun(self._log(manifest, shard)) for shard in range(manifest.shards))
+
+    def publish(self, manifest: Manifest, files: Sequence[Path]) -> None:
+        """Put the input and then the manifest, for the workers.
+
+        Raises:
+            StateGone: the object store does not take them.
+        """
+        there = set(objects.names(self.place))
+        for path, seen in zip(files, manifest.files, strict=True):
+            if _input_name(seen.digest) not in there:
+                objects.write(self.place.below(_input_name(seen.digest)), path)
+        objects.write(self._manifest, manifest.path)
+
+    def receive(self, digest: str, folder: Path) -> Received:
+        """Copy manifest and input to `folder`.
+
+        Args:
+            digest: of the manifest that is meant.
+
+        Raises:
+            ManifestError: there is none, or another one.
+            StateGone: the object store does not give them.
+        """
+        path = folder / "manifest.json"
+        if not objects.fetch(self._manifest, path) or digest_of(path) != digest:
+            raise ManifestError(
+                f"The manifest in {self.place} is not that of this job: another command wrote it.",
+                mend="Give each job a folder of its own, and run the same command again.",
+                code="state_changed",
+            )
+        inputs = folder / "input"
+        inputs.mkdir()
+        files = []
+        for number, seen in enumerate(read_manifest(path).files):
+            files.append(inputs / f"{number:06}-{seen.name}")
+            objects.fetch(self.place.below(_input_name(seen.digest)), files[-1])
+        return Received(path, files[0] if len(files) == 1 else inputs / "*")
+
+    @asynccontextmanager
+    async def taken_over(
+        self, manifest: Manifest, shard: int, folder: Path
+    ) -> AsyncIterator[Through]:
+        """Take over a shard, with its checkpoint below `folder`; whoever had it is out by then.
+
+        Raises:
+            StateGone: the object store does not answer.
+            CheckpointError: what there is cannot be read.
+        """
+        checkpoint = checkpoint_of(manifest, shard, folder)
+        place = self._log(manifest, shard)
+        log = await asyncio.to_thread(shipped.taken_over, place, checkpoint)
+        try:
+            yield log.through
+        finally:
+            await asyncio.to_thread(log.close, checkpoint)
+
+    def mirror(self, manifest: Manifest) -> None:
+        """Make the local checkpoints of all shards what the store has of them.
+
+        Raises:
+            StateGone: the object store does not answer.
+            CheckpointError: what there is cannot be read.
+        """
+        for shard in range(manifest.shards):
+            shipped.fetch(self._log(manifest, shard), checkpoint_of(manifest, shard, None))
+
+    @property
+    def _manifest(self) -> StoredObject:
+        return self.place.below("manifest.json")
+
+    def _log(self, manifest: Manifest, shard: int) -> StoredObject:
+        return self.place.below(f"shard-{shard}-of-{manifest.shards}")
+
+
+def mirror(path: Path) -> None:
+    """Bring the checkpoints of a manifest here, if they are kept in an object store.
+
+    Raises:
+        ManifestError, StateGone, CheckpointError: see `StoredState.mirror`.
+    """
+    manifest = read_manifest(path)
+    if manifest.state is not None:
+        StoredState(manifest.state).mirror(manifest)
+
+
+def _input_name(digest: str) -> str:
+    return f"input-{digest}"

@@ -1,0 +1,232 @@
+"""A checkpoint in an object store, for those who share no disk: its log, and copies of it.
+
+Every group of events that is on the local disk is put into the store as the next numbered record,
+before anybody hears that it is durable; a copy of the whole file now and then keeps the records
+few. Who takes the checkpoint over puts a record of its own behind the last one. A record is made
+only where there is none, so whoever had the checkpoint before cannot add to it any more, and an
+intent that it cannot add is never submitted.
+
+Below the checkpoint's folder, `n` being ten digits:
+
+- `n.log`: a record. A JSON object: `owner`, and `at` in seconds since 1970 with `events` (see
+  `events`), which are missing in the record that takes over.
+- `n.db`: the file with all that the records up to `n` tell.
+"""
+
+import json
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from enricher import objects
+from enricher.checkpoint.committer import Apply
+from enricher.checkpoint.events import decoded, encoded
+from enricher.checkpoint.store import Store
+from enricher.errors import CheckpointError, Superseded
+from enricher.model import Event
+from enricher.places import StoredObject
+
+MOST_RECORDS = 10_000
+"""Records since the last copy after which there is a new one: what is read at a takeover."""
+
+LEAST_BYTES = 8 << 20
+"""Likewise their size; a copy that is larger than this is renewed when they are as large."""
+
+_READERS = 32
+_TRIES = 5
+_LOG, _COPY = ".log", ".db"
+
+TAKEN = "another worker has taken this shard over: this one submits nothing more"
+
+
+class ShippedLog:
+    """The end of a log that we have taken over; see `taken_over`."""
+
+    def __init__(self, folder: StoredObject, owner: str, last: int, read: Sequence[int]) -> None:
+        self._folder = folder
+        self._owner = owner
+        self._last = last
+        self._done_with = list(read)
+        self._copied = 0
+        self._since_copy = 0
+        self._is_lost = False
+
+    def through(self, store: Store) -> Apply:
+        """What writes a group of events to `store`, and then to the log.
+
+        The function raises what `Store.apply` does, and:
+            Superseded: another one has taken the log over.
+            StateGone: the object store does not take it.
+        """
+
+        def apply(events: Sequence[Event]) -> list[bool]:
+            with self._or_lost():
+                if self._wants_copy():
+                    self._copy(store.copy_to)
+                took_effect = store.apply(events)
+                self._append(events)
+                return took_effect
+
+        return apply
+
+    def close(self, checkpoint: Path) -> None:
+        """Put the file as it is now, closed, unless it holds what the log does not.
+
+        Raises:
+            StateGone: the object store does not take it.
+        """
+        if checkpoint.exists() and not self._is_lost:
+            self._put_copy(checkpoint)
+
+    @contextmanager
+    def _or_lost(self) -> Iterator[None]:
+        """What breaks in between leaves the file ahead of the log: it is copied no more."""
+        was_lost, self._is_lost = self._is_lost, True
+        yield
+        self._is_lost = was_lost
+
+    def _append(self, events: Sequence[Event]) -> None:
+        record = {"at": time.time(), "events": [encoded(event) for event in events]}
+        body = _body(self._owner, record)
+        if not objects.create(_record(self._folder, self._last + 1), body):
+            raise Superseded(TAKEN)
+        self._last += 1
+        self._done_with.append(self._last)
+        self._since_copy += len(body)
+
+    def _wants_copy(self) -> bool:
+        """Whether there is none of ours, or reading the records would take long."""
+        enough = self._since_copy >= max(LEAST_BYTES, self._copied)
+        return not self._copied or enough or len(self._done_with) >= MOST_RECORDS
+
+    def _copy(self, copy_to: Callable[[Path], None]) -> None:
+        with tempfile.TemporaryDirectory(prefix="enricher-") as folder:
+            file = Path(folder) / "copy.db"
+            copy_to(file)
+            self._put_copy(file)
+
+    def _put_copy(self, file: Path) -> None:
+        """Put a copy, and remove what it makes needless.
+
+        The records of takeovers stay: whoever had the log before runs into the one behind it.
+        """
+        objects.write(_copy_at(self._folder, self._last), file)
+        older = [n for n in _numbers(objects.names(self._folder), _COPY) if n < self._last]
+        gone = [_name(n, _COPY) for n in older] + [_name(n, _LOG) for n in self._done_with]
+        objects.discard(self._folder, gone)
+        self._done_with.clear()
+        self._copied, self._since_copy = file.stat().st_size, 0
+
+
+def taken_over(folder: StoredObject, checkpoint: Path) -> ShippedLog:
+    """Take over the log in `folder`, and make `checkpoint` what it tells; none if it tells nothing.
+
+    Raises:
+        StateGone: the object store does not answer.
+        CheckpointError: what there is cannot be read.
+    """
+    owner = uuid.uuid4().hex
+    last = _last_of(folder) + 1
+    while not objects.create(_record(folder, last), _body(owner, {})):
+        last += 1
+    return ShippedLog(folder, owner, last, _rebuild(folder, last, checkpoint))
+
+
+def fetch(folder: StoredObject, checkpoint: Path) -> None:
+    """Make `checkpoint` what the log in `folder` tells now; nothing if it tells nothing.
+
+    Raises:
+        StateGone: the object store does not answer.
+        CheckpointError: what there is cannot be read.
+    """
+    _rebuild(folder, _last_of(folder), checkpoint)
+
+
+def is_begun(folder: StoredObject) -> bool:
+    """Whether the log tells of anything.
+
+    Raises:
+        StateGone: the object store does not answer.
+    """
+    return bool(_numbers(objects.names(folder), _COPY))
+
+
+def _last_of(folder: StoredObject) -> int:
+    return max(_numbers(objects.names(folder), _LOG, _COPY), default=0)
+
+
+def _rebuild(folder: StoredObject, last: int, checkpoint: Path) -> list[int]:
+    """Make `checkpoint` what the log tells up to the record `last`, in one step.
+
+    Whoever has the log may remove, while this reads, what a newer copy has made needless.
+
+    Returns:
+        The records that were read, but for those of takeovers.
+    """
+    for _ in range(_TRIES):
+        copied = max((n for n in _numbers(objects.names(folder), _COPY) if n <= last), default=0)
+        if not copied:  # nothing was submitted before the first copy
+            return []
+        checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".enricher-", dir=checkpoint.parent) as beside:
+            file = Path(beside) / "copy.db"
+            numbers = range(copied + 1, last + 1)
+            records = _read(folder, numbers)
+            if records is not None and objects.fetch(_copy_at(folder, copied), file):
+                file.chmod(0o600)
+                _replay(records, file)
+                file.replace(checkpoint)
+                return [n for n, told in zip(numbers, records, strict=True) if "events" in told]
+    raise _damaged(folder)
+
+
+def _read(folder: StoredObject, numbers: Sequence[int]) -> list[Mapping[str, Any]] | None:
+    """The records with these numbers; `None` if one of them is not there."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        bodies = list(readers.map(lambda n: objects.read(_record(folder, n)), numbers))
+    told = [json.loads(body) for body in bodies if body is not None]
+    return told if len(told) == len(numbers) else None
+
+
+def _replay(records: Sequence[Mapping[str, Any]], file: Path) -> None:
+    written_at = 0.0
+    with closing(Store.reopen(file, lambda: written_at)) as store:
+        for told in records:
+            written_at = told.get("at", 0.0)
+            store.apply([decoded(event) for event in told.get("events", ())])
+
+
+def _damaged(place: StoredObject) -> CheckpointError:
+    return CheckpointError(
+        f"The state in {place} has a gap: objects of it are missing.",
+        mend="Did somebody remove them, or a rule of the bucket? Bring them back, where it keeps"
+        " older versions; nothing is submitted without them.",
+        code="state_damaged",
+    )
+
+
+def _body(owner: str, told: Mapping[str, Any]) -> bytes:
+    return json.dumps({"owner": owner, **told}, separators=(",", ":")).encode()
+
+
+def _record(folder: StoredObject, number: int) -> StoredObject:
+    return folder.below(_name(number, _LOG))
+
+
+def _copy_at(folder: StoredObject, number: int) -> StoredObject:
+    return folder.below(_name(number, _COPY))
+
+
+def _name(number: int, ending: str) -> str:
+    return f"{number:010}{ending}"
+
+
+def _numbers(names: Sequence[str], *endings: str) -> list[int]:
+    """The numbers of the records and copies among `names`."""
+    parts = [name.partition(".") for name in names]
+    return [int(stem) for stem, dot, end in parts if stem.isdecimal() and dot + end in endings]
