@@ -34,6 +34,10 @@ _VARIABLES = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+_CAUSES = (
+    *(r"<Message>(.*?)</Message>", r"<Code>(.*?)</Code>"),
+    *(r'message: "([^"\n]*)"', r"\A[^\n]* - ([^\n]*)", r"source: ([^\n]*[^\n(])\n"),
+)
 _SAFE = "Nothing is lost: `enricher export` writes it again, to another place too."
 
 
@@ -282,7 +286,7 @@ def _blamed(place: StoredObject, problem: type[EnricherError], done: str) -> Ite
 def _cause(error: Exception) -> str:
     """The gist of what the library says, which may be pages of XML and the source of the error."""
     text = str(error)
-    for pattern in (r"<Message>(.*?)</Message>", r"<Code>(.*?)</Code>", r"source: ([^\n]*)"):
+    for pattern in _CAUSES:
         if found := re.search(pattern, text, re.DOTALL):
             return found[1][:200]
     return (text.splitlines() or ["no reason given"])[0][:200]

@@ -35,8 +35,14 @@ class Shelf(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.held[self.path.partition("?")[0]] = body
-        self._answer(201)
+        path = self.path.partition("?")[0]
+        if path in self.held and self.headers.get("If-None-Match") == "*":
+            self._answer(409)
+        elif path in self.held and self.headers.get("x-goog-if-generation-match") == "0":
+            self._answer(412)
+        else:
+            self.held[path] = body
+            self._answer(201)
 
     def do_DELETE(self) -> None:
         self.held.pop(self.path.partition("?")[0], None)
@@ -99,6 +105,16 @@ def test_what_is_uploaded_is_there_and_can_be_removed(shelf, scheme, tmp_path) -
         assert found.size == 3996
     objects.remove(place)
     assert shelf == {}
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_of_several_who_make_an_object_one_does(shelf, scheme) -> None:
+    place = StoredObject(f"{scheme}://bucket/job/1.log")
+    assert objects.create(place, b"mine")
+    assert not objects.create(place, b"theirs")
+    assert objects.create(place, b"mine"), "an answer that was lost is no other one"
+    assert objects.read(place) == b"mine"
+    assert objects.read(place.with_name("2.log")) is None
 
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])

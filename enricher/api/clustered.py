@@ -132,6 +132,8 @@ class _ClusterRun:
     async def run(self) -> Summary:
         """See `api.run_on_cluster`."""
         self._check_places()
+        if not self._state:  # whose list of what was merged is not here yet
+            self._check_outputs()
         self._make_state_dir()
         try:
             lock = hold(self._path)
@@ -139,6 +141,7 @@ class _ClusterRun:
             raise in_use(self._path) from None
         with lock:
             known = self._known()
+            self._check_outputs()
             await self._agree(known)
             manifest = known
             self._hooks.ready(self._stopper())
@@ -176,6 +179,8 @@ class _ClusterRun:
                 mend="Go on without --cluster, or name another output with -o.",
                 code="checkpoint_not_sharded",
             )
+
+    def _check_outputs(self) -> None:
         for place in () if self._job.overwrite else places_of(self._job):
             if sink.exists(place) and not was_exported(self._path, place):
                 raise OutputError(
@@ -280,6 +285,8 @@ class _ClusterRun:
         elif manifest is not None:
             self._merged_so_far(manifest)
             watch.fill_up(shards_status(manifest.path, None).shards)
+        if self._state:
+            self._state.keep_exports(self._path)
         for error in watch.errors.values():
             if stop is None or not stop.signal:
                 raise error

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from enricher import sink
@@ -47,8 +48,10 @@ class Status:
     evidence: tuple[Evidence, ...] = ()
 
 
-def status_of(checkpoint: Path, job_id: str | None) -> Status:
-    """See `api.status`."""
+def status_of(
+    checkpoint: Path, job_id: str | None, changes: Mapping[str, Any] = MappingProxyType({})
+) -> Status:
+    """See `api.status`; `changes` are options given anew, such as where the input is now."""
     with Reader(checkpoint) as reader:
         record = reader.job(job_id)
         stored = reader.latest_summary(record.id)
@@ -62,7 +65,7 @@ def status_of(checkpoint: Path, job_id: str | None) -> Status:
             # It may have ended since: to look at the lock takes a moment.
             summary = Summary.from_json(reader.latest_summary(record.id) or stored)
             if summary.outcome is JobOutcome.RUNNING:
-                summary = _interrupted(reader, record, summary)
+                summary = _interrupted(reader, record, summary, changes)
         contexts = contexts_of(reader, record)
         doubts = _told([one for c in contexts for one in reader.unfinished(c, State.IN_DOUBT)])
         second = _told([one for c in contexts for one in reader.second_charges(c)])
@@ -109,12 +112,14 @@ def _told(attempts: Sequence[Unfinished]) -> tuple[Doubt, ...]:
     return tuple(Doubt(one.inputs, utc(one.submitted_at), one.reason) for one in attempts)
 
 
-def _interrupted(reader: Reader, record: JobRecord, last: Summary) -> Summary:
+def _interrupted(
+    reader: Reader, record: JobRecord, last: Summary, changes: Mapping[str, Any]
+) -> Summary:
     """Nobody holds the job: count its rows anew where the input allows, since the last word of a
     killed process may be a second old."""
     summary = replace(last, outcome=JobOutcome.INTERRUPTED, eta_seconds=None)
     try:
-        job = make_job(record.options)
+        job = make_job({**record.options, **changes})
         lookup = partial(reader.records, outputs=bool(job.steps))
         with stored_rows(reader, record, job, open_source(job), lookup) as shown:
             counts = Counter(

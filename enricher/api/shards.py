@@ -22,7 +22,7 @@ from enricher.manifest import (
     seen_of,
 )
 from enricher.providers import registry
-from enricher.report.summary import Summary
+from enricher.report.summary import JobOutcome, Summary
 from enricher.shard import Shard
 
 INDEX_VARIABLES = ("JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID", "AWS_BATCH_JOB_ARRAY_INDEX")
@@ -222,9 +222,21 @@ def shards_status(path: Path, state_dir: Path | None) -> ShardsStatus:
     for index in range(manifest.shards):
         checkpoint = checkpoint_of(manifest, index, state_dir)
         begun = is_told(checkpoint)
-        found.append(status_of(checkpoint, None).summary if begun else None)
+        found.append(_status_of(manifest, checkpoint) if begun else None)
         run_by.append(_run_by(checkpoint) if begun else None)
     return ShardsStatus(found, run_by, manifest.workspaces)
+
+
+def _status_of(manifest: Manifest, checkpoint: Path) -> Summary:
+    """Where a shard stands; its worker may have read another copy of the input.
+
+    From a state in an object store nobody can tell whether a worker is at it.
+    """
+    changes = {"read_from": manifest.options.get("read_from")}
+    summary = status_of(checkpoint, None, changes).summary
+    if manifest.state and summary.outcome is JobOutcome.INTERRUPTED:
+        return replace(summary, outcome=JobOutcome.RUNNING)
+    return summary
 
 
 def _run_by(checkpoint: Path) -> RunBy:

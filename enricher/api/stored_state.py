@@ -15,6 +15,7 @@ from enricher import objects
 from enricher.api.outside import Through
 from enricher.api.shards import checkpoint_of
 from enricher.checkpoint import shipped
+from enricher.checkpoint.exports import list_of
 from enricher.errors import CheckpointError, ManifestError, StateGone
 from enricher.manifest import Manifest, digest_of, read_manifest
 from enricher.places import StoredObject
@@ -35,7 +36,7 @@ class StoredState:
     place: StoredObject
 
     def open(self, manifest: Path) -> None:
-        """Make sure that it can be written, and copy the manifest, if there is one.
+        """Make sure that it can be written; copy the manifest and what was merged, if there is one.
 
         Raises:
             CheckpointError: it cannot.
@@ -45,6 +46,7 @@ class StoredState:
             objects.write(self.place.below(trial), b"")
             objects.discard(self.place, [trial])
             objects.fetch(self._manifest, manifest)
+            objects.fetch(self._exports, list_of(manifest))
         except StateGone as gone:
             raise CheckpointError(gone.message, mend=gone.mend, code=gone.code) from None
 
@@ -116,6 +118,19 @@ class StoredState:
         """
         for shard in range(manifest.shards):
             shipped.fetch(self._log(manifest, shard), checkpoint_of(manifest, shard, None))
+
+    def keep_exports(self, manifest: Path) -> None:
+        """Remember, for other machines too, what was merged.
+
+        Raises:
+            StateGone: the object store does not take it.
+        """
+        if list_of(manifest).exists():
+            objects.write(self._exports, list_of(manifest))
+
+    @property
+    def _exports(self) -> StoredObject:
+        return self.place.below("exports")
 
     @property
     def _manifest(self) -> StoredObject:

@@ -17,13 +17,13 @@ def note_export(checkpoint: Path, output: Place) -> None:
         return
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(_list_of(checkpoint), flags, 0o600), "ab") as file:
+        with os.fdopen(os.open(list_of(checkpoint), flags, 0o600), "ab") as file:
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), 0o600)
             file.write(os.fsencode(str(output)) + b"\n")
     except OSError as error:
         raise CheckpointError(
-            f"{_list_of(checkpoint)} cannot be written: {error.strerror}.",
+            f"{list_of(checkpoint)} cannot be written: {error.strerror}.",
             mend="Make the checkpoint's directory writable.",
         ) from None
 
@@ -31,10 +31,11 @@ def note_export(checkpoint: Path, output: Place) -> None:
 def was_exported(checkpoint: Path, output: Place) -> bool:
     """Whether an earlier export wrote `output`."""
     try:
-        return os.fsencode(str(output)) in _list_of(checkpoint).read_bytes().split(b"\n")
+        return os.fsencode(str(output)) in list_of(checkpoint).read_bytes().split(b"\n")
     except OSError:
         return False
 
 
-def _list_of(checkpoint: Path) -> Path:
+def list_of(checkpoint: Path) -> Path:
+    """Where the list stands."""
     return checkpoint.with_name(checkpoint.name + ".exports")

@@ -41,15 +41,20 @@ _READERS = 32
 _TRIES = 5
 _LOG, _COPY = ".log", ".db"
 
+Clock = Callable[[], float]
+
 TAKEN = "another worker has taken this shard over: this one submits nothing more"
 
 
 class ShippedLog:
     """The end of a log that we have taken over; see `taken_over`."""
 
-    def __init__(self, folder: StoredObject, owner: str, last: int, read: Sequence[int]) -> None:
+    def __init__(
+        self, folder: StoredObject, owner: str, last: int, read: Sequence[int], clock: Clock
+    ) -> None:
         self._folder = folder
         self._owner = owner
+        self._clock = clock
         self._last = last
         self._done_with = list(read)
         self._copied = 0
@@ -91,7 +96,7 @@ class ShippedLog:
         self._is_lost = was_lost
 
     def _append(self, events: Sequence[Event]) -> None:
-        record = {"at": time.time(), "events": [encoded(event) for event in events]}
+        record = {"at": self._clock(), "events": [encoded(event) for event in events]}
         body = _body(self._owner, record)
         if not objects.create(_record(self._folder, self._last + 1), body):
             raise Superseded(TAKEN)
@@ -123,8 +128,11 @@ class ShippedLog:
         self._copied, self._since_copy = file.stat().st_size, 0
 
 
-def taken_over(folder: StoredObject, checkpoint: Path) -> ShippedLog:
+def taken_over(folder: StoredObject, checkpoint: Path, clock: Clock = time.time) -> ShippedLog:
     """Take over the log in `folder`, and make `checkpoint` what it tells; none if it tells nothing.
+
+    Args:
+        clock: wall time in seconds since 1970, stamped on each record.
 
     Raises:
         StateGone: the object store does not answer.
@@ -134,7 +142,8 @@ def taken_over(folder: StoredObject, checkpoint: Path) -> ShippedLog:
     last = _last_of(folder) + 1
     while not objects.create(_record(folder, last), _body(owner, {})):
         last += 1
-    return ShippedLog(folder, owner, last, _rebuild(folder, last, checkpoint))
+    read = _rebuild(folder, last, checkpoint)
+    return ShippedLog(folder, owner, last, read, clock)
 
 
 def fetch(folder: StoredObject, checkpoint: Path) -> None:
@@ -180,6 +189,8 @@ def _rebuild(folder: StoredObject, last: int, checkpoint: Path) -> list[int]:
             if records is not None and objects.fetch(_copy_at(folder, copied), file):
                 file.chmod(0o600)
                 _replay(records, file)
+                for ending in ("-wal", "-shm"):  # of a reader of the old one: not of the new
+                    checkpoint.with_name(checkpoint.name + ending).unlink(missing_ok=True)
                 file.replace(checkpoint)
                 return [n for n, told in zip(numbers, records, strict=True) if "events" in told]
     raise _damaged(folder)

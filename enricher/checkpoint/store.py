@@ -145,10 +145,8 @@ class Store:
 
     def save_spent(self, spent: Spent) -> None:
         """Keep what the pass has used, for the invocation that continues it."""
-        with self._transaction():
-            self._sql.execute(
-                "UPDATE passes SET spent = ? WHERE id = ?", (json.dumps(asdict(spent)), self._pass)
-            )
+        told = json.dumps(asdict(spent))
+        self._save("UPDATE passes SET spent = ? WHERE id = ?", told, self._pass)
 
     def finish_pass(self, earlier: Sequence[str] = ()) -> None:
         """The job is finished, and so are the `earlier` steps: a new pass begins with the next."""
@@ -163,34 +161,25 @@ class Store:
 
     def save_census(self, job: str, census: Mapping[str, Any]) -> None:
         """Keep what a complete reading of the input found, with the input's fingerprint."""
-        with self._transaction():
-            self._sql.execute("UPDATE jobs SET census = ? WHERE id = ?", (json.dumps(census), job))
+        self._save("UPDATE jobs SET census = ? WHERE id = ?", json.dumps(census), job)
 
     def save_summary(self, invocation: int, summary: Mapping[str, Any]) -> None:
         """Keep the summary of an invocation as it is now."""
-        with self._transaction():
-            self._sql.execute(
-                "UPDATE invocations SET summary = ? WHERE id = ?", (json.dumps(summary), invocation)
-            )
+        told = json.dumps(summary)
+        self._save("UPDATE invocations SET summary = ? WHERE id = ?", told, invocation)
 
     def save_max_batch(self, most: int) -> None:
         """Keep how many items a batch of this target may hold."""
-        with self._transaction():
-            self._sql.execute(
-                "UPDATE contexts SET max_batch = ? WHERE id = ?", (most, self._context)
-            )
+        self._save("UPDATE contexts SET max_batch = ? WHERE id = ?", most, self._context)
 
     def save_evidence(self, evidence: Mapping[str, Any]) -> None:
         """Keep what helps a person to decide about the doubts of the pass."""
-        with self._transaction():
-            self._sql.execute(
-                "UPDATE passes SET evidence = ? WHERE id = ?", (json.dumps(evidence), self._pass)
-            )
+        told = json.dumps(evidence)
+        self._save("UPDATE passes SET evidence = ? WHERE id = ?", told, self._pass)
 
     def claim_output(self, path: str) -> None:
         """Remember that a job of this checkpoint writes `path`, so that it may be replaced."""
-        with self._transaction():
-            self._sql.execute("INSERT OR IGNORE INTO outputs_written VALUES (?)", (path,))
+        self._save("INSERT OR IGNORE INTO outputs_written VALUES (?)", path)
 
     # --- items -------------------------------------------------------------------------------
 
@@ -375,6 +364,10 @@ class Store:
                 " again: everything acknowledged before is kept.",
                 code="checkpoint_write",
             ) from error
+
+    def _save(self, sql: str, *arguments: Any) -> None:
+        with self._transaction():
+            self._sql.execute(sql, arguments)
 
     def _must(self, sql: str, arguments: tuple[Any, ...], event: Event) -> bool:
         if not self._changed(sql, arguments):

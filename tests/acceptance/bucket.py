@@ -2,30 +2,21 @@
 
 import csv
 import io
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.acceptance.desk import Desk
+from tests.support.object_store import SECRET, emptied, served
 
 obstore = pytest.importorskip("obstore")
-moto = pytest.importorskip("moto.server")
-
-SECRET = "s3-canary-0815"
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    try:
-        server.start()
-    except OSError as error:
-        pytest.skip(f"no S3 can be served here: {error}")
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with served() as address:
+        yield address
 
 
 class Bucket:
@@ -34,15 +25,8 @@ class Bucket:
     def __init__(self, desk: Desk, endpoint: str) -> None:
         self.desk = desk
         desk.secrets.append(SECRET)
-        self.env = {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "id",
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_REGION": "us-east-1",
-            "XDG_STATE_HOME": str(desk.folder / "state"),
-        }
-        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"")
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/crm", method="PUT"))
+        state = str(desk.folder / "state")
+        self.env = {**emptied(endpoint, "crm"), "XDG_STATE_HOME": state}
         self._store = obstore.store.S3Store(
             "crm",
             endpoint=endpoint,

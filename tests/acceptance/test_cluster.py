@@ -230,7 +230,7 @@ def test_no_cluster_there(desk: Desk) -> None:
         (("--cluster", "local:2", "--max-runs", "5"), 2, "--max-runs counts what one process"),
         (("--cluster", "local:2", "--checkpoint", "c.db"), 2, "exclude each other"),
         (("--cluster", "local:2", "--manifest", "m.json"), 2, "exclude each other"),
-        (("--cluster", "local:2", "--state-dir", "s3://bucket/x"), 2, "an object store cannot"),
+        (("--cluster", "local:2", "--state-dir", "sqlite:///x.db"), 2, "keeps no state of shards"),
         (("--cluster", "local:2", "-o", "-"), 2, "--cluster needs an output file"),
         (("--shards", "2"), 2, "--shards belongs to --cluster"),
         (("--cluster", "local:2", "-o", "taken.csv"), 1, "taken.csv exists, and no run of"),

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from enricher.zstd import ZstdFile
-from tests.acceptance.bucket import SECRET, Bucket, endpoint
+from tests.acceptance.bucket import Bucket, endpoint
 from tests.acceptance.desk import COMPANIES, STATUS, Desk, until
+from tests.support.object_store import SECRET
 
 __all__ = ["endpoint"]
 
