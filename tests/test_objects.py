@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import pytest
 
 from enricher import objects
-from enricher.errors import InputError, OutputError
+from enricher.api.stored_state import StoredState
+from enricher.errors import CheckpointError, InputError, OutputError
 from enricher.places import StoredObject
 
 pytest.importorskip("obstore")
@@ -26,6 +27,8 @@ class Shelf(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     held: ClassVar[dict[str, bytes]] = {}
+    forgets: ClassVar[bool] = False
+    """Whether it takes no notice of conditions."""
 
     def do_GET(self) -> None:
         found = self.held.get(self.path.partition("?")[0])
@@ -36,7 +39,10 @@ class Shelf(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         path = self.path.partition("?")[0]
-        if path in self.held and self.headers.get("If-None-Match") == "*":
+        if self.forgets:
+            self.held[path] = body
+            self._answer(201)
+        elif path in self.held and self.headers.get("If-None-Match") == "*":
             self._answer(409)
         elif path in self.held and self.headers.get("x-goog-if-generation-match") == "0":
             self._answer(412)
@@ -74,6 +80,7 @@ class Shelf(BaseHTTPRequestHandler):
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
     Shelf.held.clear()
+    Shelf.forgets = False
     with ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as server:
         url = f"http://127.0.0.1:{server.server_port}"
         serving = threading.Thread(target=server.serve_forever)
@@ -115,6 +122,16 @@ def test_of_several_who_make_an_object_one_does(shelf, scheme) -> None:
     assert objects.create(place, b"mine"), "an answer that was lost is no other one"
     assert objects.read(place) == b"mine"
     assert objects.read(place.with_name("2.log")) is None
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_a_store_that_replaces_what_is_made_once_is_refused(shelf, scheme, tmp_path) -> None:
+    state = StoredState(StoredObject(f"{scheme}://bucket/job"))
+    state.open(tmp_path / "manifest.json")
+    Shelf.forgets = True
+    with pytest.raises(CheckpointError, match="lets two writers make the same object"):
+        state.open(tmp_path / "manifest.json")
+    assert shelf == {}, "nothing stays of looking"
 
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])

@@ -6,6 +6,7 @@ the shard, the client's for `status` and `merge`.
 """
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,19 +37,31 @@ class StoredState:
     place: StoredObject
 
     def open(self, manifest: Path) -> None:
-        """Make sure that it can be written; copy the manifest and what was merged, if there is one.
+        """Make sure that it can be used; copy the manifest and what was merged, if there is one.
 
         Raises:
-            CheckpointError: it cannot.
+            CheckpointError: it cannot be written, or its objects are replaced by who comes later.
         """
-        trial = "being-looked-at"
         try:
-            objects.write(self.place.below(trial), b"")
-            objects.discard(self.place, [trial])
+            self._check()
             objects.fetch(self._manifest, manifest)
             objects.fetch(self._exports, list_of(manifest))
         except StateGone as gone:
             raise CheckpointError(gone.message, mend=gone.mend, code=gone.code) from None
+
+    def _check(self) -> None:
+        trial = f"trial-{uuid.uuid4().hex}"
+        objects.create(self.place.below(trial), b"first")
+        is_taken_twice = objects.create(self.place.below(trial), b"second")
+        objects.discard(self.place, [trial])
+        if is_taken_twice:
+            raise CheckpointError(
+                f"{self.place} lets two writers make the same object: a worker that is thought dead"
+                " could not be kept out.",
+                mend="Use a store that knows conditional writes (If-None-Match), or a directory"
+                " that all workers share.",
+                code="state_unsafe",
+            )
 
     def is_begun(self, manifest: Manifest) -> bool:
         """Whether a shard has submitted anything."""
