@@ -277,6 +277,24 @@ def test_a_new_key_in_the_key_file_goes_on(tmp_path: Path):
     assert len([w for w in world.warnings if "key" in w]) == 1
 
 
+@pytest.mark.parametrize("rate", [5.0, 50.0])
+def test_a_journal_that_is_slow_does_not_slow_the_job(rate: float, tmp_path: Path):
+    """0.3 s for each group, as on a slow way to an object store: intents are written earlier."""
+    rows, seconds = companies(200), []
+    for commit in (0.005, 0.3):
+        folder = tmp_path / str(commit)
+        folder.mkdir()
+        settings = Settings(rate=rate, duration=parse_duration("constant:60"))
+        world = World(folder, settings, rate=rate, commit=commit)
+
+        async def life(world: World = world) -> float:
+            assert await world.live(rows) is None
+            return asyncio.get_running_loop().time()
+
+        seconds.append(virtual.run(life()))
+    assert seconds[1] < 1.08 * seconds[0]
+
+
 def test_stopped_in_the_middle_it_goes_on_without_paying_twice(tmp_path: Path):
     world = World(tmp_path)
     rows = companies(30)

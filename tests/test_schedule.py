@@ -268,20 +268,24 @@ def test_when_nothing_is_left_to_submit_a_run_is_looked_at_soon():
 
 @pytest.mark.parametrize(("rate", "ahead"), [(0.5, 1), (5, 1), (25, 3), (50, 5), (math.inf, 100)])
 def test_a_tenth_of_a_second_is_prepared_ahead(rate, ahead):
-    assert schedule_of(rate).room() == ahead
-    assert schedule_of(rate, prepared=ahead).room() == 0
+    assert schedule_of(rate).room(0.1) == ahead
+    assert schedule_of(rate, prepared=ahead).room(0.1) == 0
+
+
+def test_more_is_prepared_where_it_takes_longer():
+    assert schedule_of(5).room(0.9) == 5
 
 
 def test_there_is_room_only_for_as_many_as_may_be_in_flight():
     schedule = schedule_of(5, most_in_flight=50)
     for n in range(49):
         schedule.opened(str(n).encode())
-    assert (schedule.in_flight, schedule.room()) == (49, 1)
+    assert (schedule.in_flight, schedule.room(0.1)) == (49, 1)
     schedule.opened(b"49")
-    assert (schedule.in_flight, schedule.room()) == (50, 0)
+    assert (schedule.in_flight, schedule.room(0.1)) == (50, 0)
     schedule.opened(b"49")
     schedule.closed(b"0")
-    assert (schedule.in_flight, schedule.room()) == (49, 1)
+    assert (schedule.in_flight, schedule.room(0.1)) == (49, 1)
 
 
 def test_by_itself_no_more_than_a_thousand_are_in_flight():
@@ -502,7 +506,7 @@ class Whatever(RuleBasedStateMachine):
 
     @rule()
     def prepares(self):
-        if self.schedule.room() > 0:
+        if self.schedule.room(0.1) > 0:
             new = item(self.name())
             self.schedule.opened(new.key)
             self.schedule.prepared.append(new)

@@ -26,7 +26,8 @@ __all__ = ["ANSWER_GRACE", "HOLD_GRACE", "BatchEngine", "Engine", "Tools"]
 LEAST_LEAD, MOST_LEAD = 0.02, 0.1
 """Seconds before a permission at which its intent is written: long enough for the disk, and no
 longer, since an intent that is found unsent after a crash is in doubt. Twice the slowest of the
-last commits, within these bounds."""
+last commits, within these bounds; more only where even the fastest one took longer, as it does on
+its way to an object store."""
 
 _COMMITS_REMEMBERED = 20
 
@@ -191,20 +192,25 @@ class Engine:
         self._schedule.expect(0 if self._stops.why(now) else left)
 
     def _has_room(self, now: float) -> bool:
-        if len(self._preparing) >= self._schedule.room() or now < self._begins_at():
+        ahead = max(MOST_LEAD, self._lead())
+        if len(self._preparing) >= self._schedule.room(ahead) or now < self._begins_at():
             return False
         return self._is_quick() or self._schedule.submits_next(self._tools.gate.ready_at())
 
     def _is_quick(self) -> bool:
         """Whether permissions come faster than intents are written: then some are kept ahead."""
-        return self._tools.gate.rate * MOST_LEAD > 1
+        return self._tools.gate.rate * max(MOST_LEAD, self._lead()) > 1
 
     def _begins_at(self) -> float:
         """When to get ready for the next permission."""
         if self._is_quick():
             return 0.0
-        lead = min(MOST_LEAD, max(LEAST_LEAD, 2 * max(self._commits)))
-        return self._tools.gate.ready_at() - lead
+        return self._tools.gate.ready_at() - self._lead()
+
+    def _lead(self) -> float:
+        """Seconds that an intent is written ahead of its permission."""
+        usual = min(MOST_LEAD, max(LEAST_LEAD, 2 * max(self._commits)))
+        return max(usual, 2 * min(self._commits))
 
     def _next_item(self, now: float) -> Item | None:
         if self._tools.breaker.is_open or self._stops.why(now):

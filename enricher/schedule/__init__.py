@@ -84,9 +84,13 @@ class Schedule:
         """Items submitted (or about to be) and not ended."""
         return len(self._open)
 
-    def room(self) -> int:
-        """How many items may be prepared now: few, since a stop takes each of them back."""
-        ahead = max(1, math.ceil(self._rate * 0.1)) - len(self.prepared)
+    def room(self, lead: float) -> int:
+        """How many items may be prepared now: few, since a stop takes each of them back.
+
+        Args:
+            lead: seconds for which they are to last.
+        """
+        ahead = max(1, math.ceil(self._rate * lead)) - len(self.prepared)
         return min(ahead, self.most_in_flight - len(self._open))
 
     def estimate(self, to_come: int) -> Estimate | None:

@@ -45,6 +45,7 @@ class World:
     folder: Path
     settings: Settings = field(default_factory=lambda: Settings(api_key=KEY))
     rate: float = 5.0
+    commit: float = 0.005
     follow: bool = False
     run_timeout: float = 7200.0
     patience: float = 900.0
@@ -84,7 +85,7 @@ class World:
         held.callback(store.close)
         store.begin(JobSpec("job", CONTEXT))
         reader = held.enter_context(Reader(self.checkpoint))
-        journal = Committer(store.apply, inline(lambda: 0.005))
+        journal = Committer(store.apply, inline(lambda: self.commit))
         transport = Transport(self.base_url, network=self.network)
         held.push_async_callback(transport.aclose)
         held.push_async_callback(journal.close)

@@ -44,7 +44,7 @@ def work_off(
     coming = deque(range(len(durations)))
     while coming or schedule.in_flight:
         schedule.to_come = len(coming)
-        while coming and schedule.room() > 0:
+        while coming and schedule.room(0.1) > 0:
             item = Item(coming.popleft().to_bytes(4), {})
             schedule.opened(item.key)
             schedule.prepared.append(item)
