@@ -6,7 +6,7 @@ Credentials come from the environment, as each store's own tools take them.
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,113 +126,95 @@ def remove(place: StoredObject) -> None:
         obstore.delete(store, key)
 
 
-# --- small objects that keep a state ----------------------------------------------------------
+class Folder:
+    """Objects that keep a state, by the last part of their keys.
 
-
-def create(place: StoredObject, body: bytes) -> bool:
-    """Make the object, unless there is one already: of several who try, one hears true.
-
-    True also where an earlier try had made it, with these very bytes, and its answer was lost:
-    the library does not repeat such a request by itself.
+    One of these keeps its connection, so that a write takes no more than a write.
 
     Raises:
-        StateGone: the store does not take it.
+        StateGone: by every method, if the store does not do it.
     """
-    for _ in range(_TRIES - 1):
-        with suppress(StateGone):
-            return _create(place, body)
-    return _create(place, body)
 
+    def __init__(self, place: StoredObject) -> None:
+        self.place = place
+        with _blamed(place, StateGone, "reached"):
+            self._store, self._key = _store_of(place)
 
-def _create(place: StoredObject, body: bytes) -> bool:
-    with _blamed(place, StateGone, "written"):
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
+    def create(self, name: str, body: bytes) -> bool:
+        """Make the object, unless there is one already: of several who try, one hears true.
 
-        store, key = _store_of(place)
-        try:
-            obstore.put(store, key, body, mode="create")
-        except AlreadyExistsError:
-            return read(place) == body
-        return True
+        True also where an earlier try had made it, with these very bytes, and its answer was lost:
+        the library does not repeat such a request by itself.
+        """
+        for _ in range(_TRIES - 1):
+            with suppress(StateGone):
+                return self._create(name, body)
+        return self._create(name, body)
 
+    def _create(self, name: str, body: bytes) -> bool:
+        with self._blamed(name, "written"):
+            import obstore
+            from obstore.exceptions import AlreadyExistsError
 
-def read(place: StoredObject) -> bytes | None:
-    """All bytes of an object; `None` if there is none.
+            try:
+                obstore.put(self._store, self._key_of(name), body, mode="create")
+            except AlreadyExistsError:
+                return self.read(name) == body
+            return True
 
-    Raises:
-        StateGone: the store does not give it.
-    """
-    with _blamed(place, StateGone, "read"):
-        import obstore
+    def write(self, name: str, content: bytes | Path) -> None:
+        """Make `content`, or that of a file, the object, whether there is one or not."""
+        with self._blamed(name, "written"):
+            import obstore
 
-        store, key = _store_of(place)
-        try:
-            return bytes(obstore.get(store, key).bytes())
-        except FileNotFoundError:
-            return None
+            obstore.put(self._store, self._key_of(name), content)
 
+    def read(self, name: str) -> bytes | None:
+        """All bytes of an object; `None` if there is none."""
+        with self._blamed(name, "read"):
+            import obstore
 
-def write(place: StoredObject, content: bytes | Path) -> None:
-    """Make `content`, or that of a file, the object.
+            try:
+                return bytes(obstore.get(self._store, self._key_of(name)).bytes())
+            except FileNotFoundError:
+                return None
 
-    Raises:
-        StateGone: the store does not take it.
-    """
-    with _blamed(place, StateGone, "written"):
-        import obstore
+    def fetch(self, name: str, file: Path) -> bool:
+        """Write the object to `file`, in blocks; false, and no file, if there is none."""
+        with self._blamed(name, "read"):
+            import obstore
 
-        store, key = _store_of(place)
-        obstore.put(store, key, content)
+            try:
+                found = obstore.get(self._store, self._key_of(name))
+            except FileNotFoundError:
+                return False
+            with file.open("wb") as copy:
+                for block in found.stream(min_chunk_size=_BLOCK):
+                    copy.write(block)
+            return True
 
+    def names(self) -> list[str]:
+        """The objects just below the folder."""
+        with _blamed(self.place, StateGone, "listed"):
+            import obstore
 
-def fetch(place: StoredObject, file: Path) -> bool:
-    """Write the object to `file`, in blocks; false, and no file, if there is none.
+            pages = obstore.list(self._store, self._key, chunk_size=_PAGE)
+            below = [one["path"].removeprefix(f"{self._key}/") for page in pages for one in page]
+            return [name for name in below if "/" not in name]
 
-    Raises:
-        StateGone: the store does not give it.
-    """
-    with _blamed(place, StateGone, "read"):
-        import obstore
+    def discard(self, names: Sequence[str]) -> None:
+        """Remove objects; those that are not there any more are nobody's loss."""
+        with _blamed(self.place, StateGone, "removed"):
+            import obstore
 
-        store, key = _store_of(place)
-        try:
-            found = obstore.get(store, key)
-        except FileNotFoundError:
-            return False
-        with file.open("wb") as copy:
-            for block in found.stream(min_chunk_size=_BLOCK):
-                copy.write(block)
-        return True
+            if names:
+                obstore.delete(self._store, [self._key_of(name) for name in names])
 
+    def _key_of(self, name: str) -> str:
+        return f"{self._key}/{name}"
 
-def names(folder: StoredObject) -> list[str]:
-    """The objects just below `folder`, by the last part of their keys.
-
-    Raises:
-        StateGone: the store does not tell.
-    """
-    with _blamed(folder, StateGone, "listed"):
-        import obstore
-
-        store, key = _store_of(folder)
-        pages = obstore.list(store, key, chunk_size=_PAGE)
-        below = [one["path"].removeprefix(f"{key}/") for page in pages for one in page]
-        return [name for name in below if "/" not in name]
-
-
-def discard(folder: StoredObject, gone: Sequence[str]) -> None:
-    """Remove objects of `folder`, by name; those that are not there any more are none's loss.
-
-    Raises:
-        StateGone: the store refuses.
-    """
-    with _blamed(folder, StateGone, "removed"):
-        import obstore
-
-        store, key = _store_of(folder)
-        if gone:
-            obstore.delete(store, [f"{key}/{name}" for name in gone])
+    def _blamed(self, name: str, done: str) -> AbstractContextManager[None]:
+        return _blamed(self.place.below(name), StateGone, done)
 
 
 def _store_of(place: StoredObject) -> tuple["Store", str]:

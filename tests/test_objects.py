@@ -116,12 +116,12 @@ def test_what_is_uploaded_is_there_and_can_be_removed(shelf, scheme, tmp_path) -
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])
 def test_of_several_who_make_an_object_one_does(shelf, scheme) -> None:
-    place = StoredObject(f"{scheme}://bucket/job/1.log")
-    assert objects.create(place, b"mine")
-    assert not objects.create(place, b"theirs")
-    assert objects.create(place, b"mine"), "an answer that was lost is no other one"
-    assert objects.read(place) == b"mine"
-    assert objects.read(place.with_name("2.log")) is None
+    folder = objects.Folder(StoredObject(f"{scheme}://bucket/job"))
+    assert folder.create("1.log", b"mine")
+    assert not folder.create("1.log", b"theirs")
+    assert folder.create("1.log", b"mine"), "an answer that was lost is no other one"
+    assert folder.read("1.log") == b"mine"
+    assert folder.read("2.log") is None
 
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from enricher import objects
 from enricher.checkpoint import Store, shipped
 from enricher.checkpoint.events import decoded, encoded
 from enricher.errors import CheckpointError, StateGone, Superseded
@@ -27,13 +26,14 @@ from enricher.model import (
     Stalled,
     Withdrew,
 )
+from enricher.objects import Folder
 from enricher.places import StoredObject
 from tests.support.checkpoints import begin, completed, everything_in, item, rows_of
 from tests.support.object_store import emptied, served
 
 pytest.importorskip("obstore")
 
-LOG = StoredObject("s3://state/job/shard-0-of-3")
+PLACE = StoredObject("s3://state/job/shard-0-of-3")
 NOON = 1_764_072_000.5
 
 
@@ -55,7 +55,7 @@ class Worker:
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
         checkpoint.parent.mkdir()
-        self.log = shipped.taken_over(LOG, checkpoint, lambda: NOON)
+        self.log = shipped.taken_over(Folder(PLACE), checkpoint, lambda: NOON)
         self.store = Store.open(checkpoint, lambda: NOON)
         begin(self.store)
         self.write = self.log.through(self.store)
@@ -69,7 +69,7 @@ class Worker:
 def seen(folder: Path) -> dict[str, int]:
     """The state of each item, to who only looks."""
     copy = folder / "seen.db"
-    shipped.fetch(LOG, copy)
+    shipped.fetch(Folder(PLACE), copy)
     return {key.decode(): state for key, state in rows_of(copy, "SELECT key, state FROM items")}
 
 
@@ -104,7 +104,7 @@ def test_who_takes_over_finds_the_checkpoint_as_it_was(tmp_path: Path) -> None:
     first.write([completed("b", revenue=7)])
     before = everything_in(first.checkpoint)
     found = tmp_path / "found.db"
-    shipped.taken_over(LOG, found)
+    shipped.taken_over(Folder(PLACE), found)
     assert everything_in(found) == before
     assert found.stat().st_mode & 0o777 == 0o600
     first.store.close()
@@ -148,9 +148,9 @@ def test_who_sleeps_through_many_copies_still_finds_itself_out(tmp_path: Path) -
 
 def test_an_answer_that_was_lost_does_not_lose_the_log(tmp_path: Path) -> None:
     """The record is there, made by the try whose answer nobody heard."""
-    assert objects.create(LOG.below("0000000001.log"), b"mine")
-    assert objects.create(LOG.below("0000000001.log"), b"mine")
-    assert not objects.create(LOG.below("0000000001.log"), b"theirs")
+    assert Folder(PLACE).create("0000000001.log", b"mine")
+    assert Folder(PLACE).create("0000000001.log", b"mine")
+    assert not Folder(PLACE).create("0000000001.log", b"theirs")
 
 
 def test_records_that_a_copy_makes_needless_go(tmp_path: Path) -> None:
@@ -161,15 +161,15 @@ def test_records_that_a_copy_makes_needless_go(tmp_path: Path) -> None:
         worker.write(
             [Intended(item(key)), GotId(key.encode(), key), completed(key, x="y" * 200_000)]
         )
-    names = objects.names(LOG)
+    names = Folder(PLACE).names()
     assert len(names) < 60
     assert "0000000001.log" in names
     assert len([name for name in names if name.endswith(".db")]) == 1
     worker.end()
-    left = sorted(objects.names(LOG))
+    left = sorted(Folder(PLACE).names())
     assert left == ["0000000001.log", "0000000101.db"]
     before = everything_in(worker.checkpoint)
-    shipped.fetch(LOG, tmp_path / "seen.db")
+    shipped.fetch(Folder(PLACE), tmp_path / "seen.db")
     assert everything_in(tmp_path / "seen.db") == before
 
 
@@ -178,9 +178,9 @@ def test_a_gap_is_told_and_nothing_goes_on(tmp_path: Path) -> None:
     for key in "abc":
         worker.write([Intended(item(key))])
     worker.store.close()
-    objects.discard(LOG, ["0000000003.log"])
+    Folder(PLACE).discard(["0000000003.log"])
     with pytest.raises(CheckpointError, match="objects of it are missing") as caught:
-        shipped.taken_over(LOG, tmp_path / "second.db")
+        shipped.taken_over(Folder(PLACE), tmp_path / "second.db")
     assert caught.value.code == "state_damaged"
     assert not (tmp_path / "second.db").exists()
 
@@ -195,11 +195,11 @@ def test_a_store_that_refuses_stops_the_work(tmp_path: Path, endpoint: str) -> N
 
 
 def test_nothing_there_is_nothing_begun(tmp_path: Path) -> None:
-    assert not shipped.is_begun(LOG)
-    shipped.fetch(LOG, tmp_path / "c.db")
-    shipped.taken_over(LOG, tmp_path / "c.db")
+    assert not shipped.is_begun(Folder(PLACE))
+    shipped.fetch(Folder(PLACE), tmp_path / "c.db")
+    shipped.taken_over(Folder(PLACE), tmp_path / "c.db")
     assert not (tmp_path / "c.db").exists()
-    assert not shipped.is_begun(LOG)
+    assert not shipped.is_begun(Folder(PLACE))
 
 
 @pytest.mark.parametrize("seed", range(12))

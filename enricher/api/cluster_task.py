@@ -98,6 +98,8 @@ class _Attempt:
             return {}
         except EnricherError as error:
             return {"error": [error.exit_code, error.code, error.message, error.mend]}
+        except BudgetAway:  # it had not taken the shard over; whoever comes next may be heard
+            raise Reschedule from None
         finally:
             tied.cancel()
             await asyncio.wait({tied})

@@ -12,14 +12,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from enricher import objects
 from enricher.api.outside import Through
 from enricher.api.shards import checkpoint_of
 from enricher.checkpoint import shipped
 from enricher.checkpoint.exports import list_of
 from enricher.errors import CheckpointError, ManifestError, StateGone
 from enricher.manifest import Manifest, digest_of, read_manifest
+from enricher.objects import Folder
 from enricher.places import StoredObject
+
+_MANIFEST, _EXPORTS = "manifest.json", "exports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,17 @@ class StoredState:
         """
         try:
             self._check()
-            objects.fetch(self._manifest, manifest)
-            objects.fetch(self._exports, list_of(manifest))
+            self._folder.fetch(_MANIFEST, manifest)
+            self._folder.fetch(_EXPORTS, list_of(manifest))
         except StateGone as gone:
             raise CheckpointError(gone.message, mend=gone.mend, code=gone.code) from None
 
     def _check(self) -> None:
         trial = f"trial-{uuid.uuid4().hex}"
-        objects.create(self.place.below(trial), b"first")
-        is_taken_twice = objects.create(self.place.below(trial), b"second")
-        objects.discard(self.place, [trial])
+        folder = self._folder
+        folder.create(trial, b"first")
+        is_taken_twice = folder.create(trial, b"second")
+        folder.discard([trial])
         if is_taken_twice:
             raise CheckpointError(
                 f"{self.place} lets two writers make the same object: a worker that is thought dead"
@@ -73,11 +76,12 @@ class StoredState:
         Raises:
             StateGone: the object store does not take them.
         """
-        there = set(objects.names(self.place))
+        folder = self._folder
+        there = set(folder.names())
         for path, seen in zip(files, manifest.files, strict=True):
             if _input_name(seen.digest) not in there:
-                objects.write(self.place.below(_input_name(seen.digest)), path)
-        objects.write(self._manifest, manifest.path)
+                folder.write(_input_name(seen.digest), path)
+        folder.write(_MANIFEST, manifest.path)
 
     def receive(self, digest: str, folder: Path) -> Received:
         """Copy manifest and input to `folder`.
@@ -89,8 +93,8 @@ class StoredState:
             ManifestError: there is none, or another one.
             StateGone: the object store does not give them.
         """
-        path = folder / "manifest.json"
-        if not objects.fetch(self._manifest, path) or digest_of(path) != digest:
+        path = folder / _MANIFEST
+        if not self._folder.fetch(_MANIFEST, path) or digest_of(path) != digest:
             raise ManifestError(
                 f"The manifest in {self.place} is not that of this job: another command wrote it.",
                 mend="Give each job a folder of its own, and run the same command again.",
@@ -101,7 +105,7 @@ class StoredState:
         files = []
         for number, seen in enumerate(read_manifest(path).files):
             files.append(inputs / f"{number:06}-{seen.name}")
-            objects.fetch(self.place.below(_input_name(seen.digest)), files[-1])
+            self._folder.fetch(_input_name(seen.digest), files[-1])
         return Received(path, files[0] if len(files) == 1 else inputs / "*")
 
     @asynccontextmanager
@@ -115,8 +119,7 @@ class StoredState:
             CheckpointError: what there is cannot be read.
         """
         checkpoint = checkpoint_of(manifest, shard, folder)
-        place = self._log(manifest, shard)
-        log = await asyncio.to_thread(shipped.taken_over, place, checkpoint)
+        log = await asyncio.to_thread(shipped.taken_over, self._log(manifest, shard), checkpoint)
         try:
             yield log.through
         finally:
@@ -139,18 +142,15 @@ class StoredState:
             StateGone: the object store does not take it.
         """
         if list_of(manifest).exists():
-            objects.write(self._exports, list_of(manifest))
+            self._folder.write(_EXPORTS, list_of(manifest))
 
     @property
-    def _exports(self) -> StoredObject:
-        return self.place.below("exports")
+    def _folder(self) -> Folder:
+        """A connection of its own: a worker's credentials are not sent to it with this."""
+        return Folder(self.place)
 
-    @property
-    def _manifest(self) -> StoredObject:
-        return self.place.below("manifest.json")
-
-    def _log(self, manifest: Manifest, shard: int) -> StoredObject:
-        return self.place.below(f"shard-{shard}-of-{manifest.shards}")
+    def _log(self, manifest: Manifest, shard: int) -> Folder:
+        return Folder(self.place.below(f"shard-{shard}-of-{manifest.shards}"))
 
 
 def mirror(path: Path) -> None:

@@ -20,16 +20,17 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from enricher import objects
 from enricher.checkpoint.committer import Apply
 from enricher.checkpoint.events import decoded, encoded
+from enricher.checkpoint.files import connect_reader, copy
 from enricher.checkpoint.store import Store
 from enricher.errors import CheckpointError, Superseded
 from enricher.model import Event
-from enricher.places import StoredObject
+from enricher.objects import Folder
 
 MOST_RECORDS = 10_000
 """Records since the last copy after which there is a new one: what is read at a takeover."""
@@ -50,7 +51,7 @@ class ShippedLog:
     """The end of a log that we have taken over; see `taken_over`."""
 
     def __init__(
-        self, folder: StoredObject, owner: str, last: int, read: Sequence[int], clock: Clock
+        self, folder: Folder, owner: str, last: int, read: Sequence[int], clock: Clock
     ) -> None:
         self._folder = folder
         self._owner = owner
@@ -80,13 +81,15 @@ class ShippedLog:
         return apply
 
     def close(self, checkpoint: Path) -> None:
-        """Put the file as it is now, closed, unless it holds what the log does not.
+        """Put the file as it is at the end, unless it holds what the log does not.
 
         Raises:
             StateGone: the object store does not take it.
+            CheckpointError: it cannot be read.
         """
         if checkpoint.exists() and not self._is_lost:
-            self._put_copy(checkpoint)
+            with closing(connect_reader(checkpoint)) as last:  # what a log beside it holds, too
+                self._copy(partial(copy, last))
 
     @contextmanager
     def _or_lost(self) -> Iterator[None]:
@@ -98,7 +101,7 @@ class ShippedLog:
     def _append(self, events: Sequence[Event]) -> None:
         record = {"at": self._clock(), "events": [encoded(event) for event in events]}
         body = _body(self._owner, record)
-        if not objects.create(_record(self._folder, self._last + 1), body):
+        if not self._folder.create(_name(self._last + 1, _LOG), body):
             raise Superseded(TAKEN)
         self._last += 1
         self._done_with.append(self._last)
@@ -120,15 +123,15 @@ class ShippedLog:
 
         The records of takeovers stay: whoever had the log before runs into the one behind it.
         """
-        objects.write(_copy_at(self._folder, self._last), file)
-        older = [n for n in _numbers(objects.names(self._folder), _COPY) if n < self._last]
+        self._folder.write(_name(self._last, _COPY), file)
+        older = [n for n in _numbers(self._folder.names(), _COPY) if n < self._last]
         gone = [_name(n, _COPY) for n in older] + [_name(n, _LOG) for n in self._done_with]
-        objects.discard(self._folder, gone)
+        self._folder.discard(gone)
         self._done_with.clear()
         self._copied, self._since_copy = file.stat().st_size, 0
 
 
-def taken_over(folder: StoredObject, checkpoint: Path, clock: Clock = time.time) -> ShippedLog:
+def taken_over(folder: Folder, checkpoint: Path, clock: Clock = time.time) -> ShippedLog:
     """Take over the log in `folder`, and make `checkpoint` what it tells; none if it tells nothing.
 
     Args:
@@ -140,13 +143,13 @@ def taken_over(folder: StoredObject, checkpoint: Path, clock: Clock = time.time)
     """
     owner = uuid.uuid4().hex
     last = _last_of(folder) + 1
-    while not objects.create(_record(folder, last), _body(owner, {})):
+    while not folder.create(_name(last, _LOG), _body(owner, {})):
         last += 1
     read = _rebuild(folder, last, checkpoint)
     return ShippedLog(folder, owner, last, read, clock)
 
 
-def fetch(folder: StoredObject, checkpoint: Path) -> None:
+def fetch(folder: Folder, checkpoint: Path) -> None:
     """Make `checkpoint` what the log in `folder` tells now; nothing if it tells nothing.
 
     Raises:
@@ -156,20 +159,20 @@ def fetch(folder: StoredObject, checkpoint: Path) -> None:
     _rebuild(folder, _last_of(folder), checkpoint)
 
 
-def is_begun(folder: StoredObject) -> bool:
+def is_begun(folder: Folder) -> bool:
     """Whether the log tells of anything.
 
     Raises:
         StateGone: the object store does not answer.
     """
-    return bool(_numbers(objects.names(folder), _COPY))
+    return bool(_numbers(folder.names(), _COPY))
 
 
-def _last_of(folder: StoredObject) -> int:
-    return max(_numbers(objects.names(folder), _LOG, _COPY), default=0)
+def _last_of(folder: Folder) -> int:
+    return max(_numbers(folder.names(), _LOG, _COPY), default=0)
 
 
-def _rebuild(folder: StoredObject, last: int, checkpoint: Path) -> list[int]:
+def _rebuild(folder: Folder, last: int, checkpoint: Path) -> list[int]:
     """Make `checkpoint` what the log tells up to the record `last`, in one step.
 
     Whoever has the log may remove, while this reads, what a newer copy has made needless.
@@ -178,7 +181,7 @@ def _rebuild(folder: StoredObject, last: int, checkpoint: Path) -> list[int]:
         The records that were read, but for those of takeovers.
     """
     for _ in range(_TRIES):
-        copied = max((n for n in _numbers(objects.names(folder), _COPY) if n <= last), default=0)
+        copied = max((n for n in _numbers(folder.names(), _COPY) if n <= last), default=0)
         if not copied:  # nothing was submitted before the first copy
             return []
         checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -186,7 +189,7 @@ def _rebuild(folder: StoredObject, last: int, checkpoint: Path) -> list[int]:
             file = Path(beside) / "copy.db"
             numbers = range(copied + 1, last + 1)
             records = _read(folder, numbers)
-            if records is not None and objects.fetch(_copy_at(folder, copied), file):
+            if records is not None and folder.fetch(_name(copied, _COPY), file):
                 file.chmod(0o600)
                 _replay(records, file)
                 for ending in ("-wal", "-shm"):  # of a reader of the old one: not of the new
@@ -196,10 +199,10 @@ def _rebuild(folder: StoredObject, last: int, checkpoint: Path) -> list[int]:
     raise _damaged(folder)
 
 
-def _read(folder: StoredObject, numbers: Sequence[int]) -> list[Mapping[str, Any]] | None:
+def _read(folder: Folder, numbers: Sequence[int]) -> list[Mapping[str, Any]] | None:
     """The records with these numbers; `None` if one of them is not there."""
     with ThreadPoolExecutor(_READERS) as readers:
-        bodies = list(readers.map(lambda n: objects.read(_record(folder, n)), numbers))
+        bodies = list(readers.map(lambda n: folder.read(_name(n, _LOG)), numbers))
     told = [json.loads(body) for body in bodies if body is not None]
     return told if len(told) == len(numbers) else None
 
@@ -212,9 +215,9 @@ def _replay(records: Sequence[Mapping[str, Any]], file: Path) -> None:
             store.apply([decoded(event) for event in told.get("events", ())])
 
 
-def _damaged(place: StoredObject) -> CheckpointError:
+def _damaged(folder: Folder) -> CheckpointError:
     return CheckpointError(
-        f"The state in {place} has a gap: objects of it are missing.",
+        f"The state in {folder.place} has a gap: objects of it are missing.",
         mend="Did somebody remove them, or a rule of the bucket? Bring them back, where it keeps"
         " older versions; nothing is submitted without them.",
         code="state_damaged",
@@ -223,14 +226,6 @@ def _damaged(place: StoredObject) -> CheckpointError:
 
 def _body(owner: str, told: Mapping[str, Any]) -> bytes:
     return json.dumps({"owner": owner, **told}, separators=(",", ":")).encode()
-
-
-def _record(folder: StoredObject, number: int) -> StoredObject:
-    return folder.below(_name(number, _LOG))
-
-
-def _copy_at(folder: StoredObject, number: int) -> StoredObject:
-    return folder.below(_name(number, _COPY))
 
 
 def _name(number: int, ending: str) -> str:
