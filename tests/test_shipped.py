@@ -191,7 +191,11 @@ def test_a_store_that_refuses_stops_the_work(tmp_path: Path, endpoint: str) -> N
     emptied(endpoint, "another")
     with pytest.raises(StateGone, match="cannot be written"):
         worker.write([Intended(item("b"))])
-    worker.store.close()
+    emptied(endpoint, "state")
+    with pytest.raises(StateGone, match="did not take what came before"):
+        worker.write([Intended(item("c"))])
+    worker.end()
+    assert Folder(PLACE).names() == [], "its file is ahead of the log"
 
 
 def test_nothing_there_is_nothing_begun(tmp_path: Path) -> None:

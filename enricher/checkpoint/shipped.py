@@ -28,7 +28,7 @@ from enricher.checkpoint.committer import Apply
 from enricher.checkpoint.events import decoded, encoded
 from enricher.checkpoint.files import connect_reader, copy
 from enricher.checkpoint.store import Store
-from enricher.errors import CheckpointError, Superseded
+from enricher.errors import CheckpointError, StateGone, Superseded
 from enricher.model import Event
 from enricher.objects import Folder
 
@@ -93,10 +93,12 @@ class ShippedLog:
 
     @contextmanager
     def _or_lost(self) -> Iterator[None]:
-        """What breaks in between leaves the file ahead of the log: it is copied no more."""
-        was_lost, self._is_lost = self._is_lost, True
+        """What breaks in between leaves the file ahead of the log, which then takes no more."""
+        if self._is_lost:
+            raise StateGone(f"{self._folder.place} did not take what came before this.")
+        self._is_lost = True
         yield
-        self._is_lost = was_lost
+        self._is_lost = False
 
     def _append(self, events: Sequence[Event]) -> None:
         record = {"at": self._clock(), "events": [encoded(event) for event in events]}
