@@ -1,22 +1,21 @@
 """Items in, events out: decide the next request, act, tell the journal.
 
-The driver keeps a few intents on disk ahead of time, asks the gate for permission and sends what
-the schedule says is next, with nothing awaited between permission and send: a commit in that place
-would break the limit. `exchange` does one request and carries out what follows from its answer.
+A few intents are kept on disk ahead of time; the `driver` asks the gate for permission and sends
+what the schedule says is next. `exchange` does one request and carries out what follows from its
+answer.
 
 Nothing here knows a vendor, a file, SQL, HTTP or a wall clock.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
 
 from enricher.engine.batches import BatchEngine
+from enricher.engine.driver import Driver
 from enricher.engine.exchange import Exchange
-from enricher.engine.server import Server, Tools
-from enricher.engine.tasks import ANSWER_GRACE, Group, Tasks, ended
-from enricher.intake import Intake
-from enricher.model import Intended, Item, Mode, Recovered, Stop, StopCode, Withdrew
+from enricher.engine.server import Tools
+from enricher.engine.tasks import ANSWER_GRACE, Group, ended
+from enricher.model import Intended, Item, Mode, Recovered, Withdrew
 from enricher.pace import Permit
 from enricher.providers.base import Hold, Provider
 from enricher.schedule import Estimate, Look, Run, Schedule, Submit
@@ -35,32 +34,21 @@ HOLD_GRACE = 15.0
 """Seconds that a held submission may take beyond the time for which it is held."""
 
 
-class Engine:
-    """Works one job off; call `run()` once."""
+class Engine(Driver[Provider, Recovered]):
+    """Works one job off, a run a request; call `run()` once."""
 
     def __init__(self, tools: Tools[Provider]) -> None:
-        self._tools = tools
-        self._journal = tools.journal
-        self._stops = tools.stops
-        self._loop = asyncio.get_running_loop()
+        super().__init__(tools)
         self._schedule = Schedule(
             tools.gate.rate,
             tools.most_in_flight,
             hold=tools.provider.hold if tools.provider.holds is Hold.SUBMIT else 0.0,
             holding=tools.mode is Mode.SYNC and tools.provider.holds is Hold.SUBMIT,
         )
-        self._tasks = Tasks(self._end)
-        self._intake = Intake(self._tasks.ring)
-        self._server = Server(tools, self.stop)
         self._exchange = Exchange(tools, self._schedule, self._intake, self._server)
-        self._reading: Group = set()
-        self._driving: Group = set()
         self._preparing: Group = set()
-        self._requests: Group = set()
         self._collections: Group = set()
         self._commits = deque([MOST_LEAD / 4], maxlen=_COMMITS_REMEMBERED)
-        self._stop: Stop | None = None
-        self._signalled = False
 
     @property
     def in_flight(self) -> int:
@@ -75,46 +63,6 @@ class Engine:
     def median_wait(self) -> float | None:
         """Estimated seconds between a run's end and its retrieval; `None` if none has ended."""
         return self._schedule.median_wait()
-
-    def stop(self, stop: Stop) -> None:
-        """Send nothing more and collect the answers to what was sent.
-
-        At the second signal, wait for no more answers: what is unanswered is in doubt. The first
-        reason counts.
-        """
-        again = self._signalled and stop.signal
-        self._signalled = self._signalled or bool(stop.signal)
-        self._stop = self._stop or stop
-        self._end()
-        for request in self._requests if again else ():
-            self._loop.call_soon(request.cancel)  # not before it has begun: it must say what became
-
-    def _end(self) -> None:
-        for driver in self._driving:
-            driver.cancel()
-
-    async def run(
-        self, feed: AsyncIterator[Sequence[Item]], recovered: Iterable[Recovered] = ()
-    ) -> Stop | None:
-        """Work until every item has ended, or until stopped; return why it stopped.
-
-        Raises:
-            CheckpointError: the journal could not be written; nothing was submitted after that.
-            InputError: the feed could not be read on.
-        """
-        for found in recovered:
-            self._recover(found)
-        self._tasks.start(self._intake.pump(feed), self._reading)
-        driver = self._tasks.start(self._drive(), self._driving)
-        try:
-            if self._stop is None:
-                await asyncio.wait({driver})
-        finally:
-            await ended(self._reading | self._driving)
-            await self._collect()
-        if self._tasks.failure is not None:
-            raise self._tasks.failure
-        return self._stop
 
     def _recover(self, found: Recovered) -> None:
         submitted_at = self._loop.time() - found.age
@@ -148,37 +96,17 @@ class Engine:
         )
         return longest
 
-    # --- the driver --------------------------------------------------------------------------
-
-    async def _drive(self) -> None:
-        while not self._is_over():
-            if stop := self._reason_to_stop():
-                self.stop(stop)
-                return
-            self._prepare()
-            if self._is_due():
-                if (permit := await self._server.permission()) is None:
-                    return
-                self._send(permit)
-            else:
-                await self._wait()
+    # --- what the driver asks -----------------------------------------------------------------
 
     def _is_over(self) -> bool:
         left = self._intake.left or self._preparing or self._requests or self._collections
         return not left and not self._schedule.in_flight
 
-    def _reason_to_stop(self) -> Stop | None:
-        """Whether the server is gone, or a cap is reached and what was submitted is collected."""
-        now = self._loop.time()
-        if self._tools.breaker.is_given_up(now):
-            return Stop(StopCode.SERVER_GONE, "the server gave no usable answer for too long")
-        why = self._stops.why(now)
-        if why is None or self._stops.purse.wants_reading():
-            return None
-        closed = self._stops.is_closed(now)
-        if self.in_flight if closed else self._schedule.in_flight:
-            return why if now >= self._stops.collects_until() else None
-        return why if self._intake or self._schedule.prepared or self._preparing else None
+    def _waits_for_answers(self, now: float) -> bool:
+        return bool(self.in_flight if self._stops.is_closed(now) else self._schedule.in_flight)
+
+    def _has_unsent(self) -> bool:
+        return bool(self._schedule.prepared or self._preparing)
 
     def _prepare(self) -> None:
         """Begin to write intents, while there is room for more."""
@@ -227,20 +155,13 @@ class Engine:
             self._schedule.closed(item.key)
             self._stops.given_back()
 
-    def _is_due(self) -> bool:
+    def _next_is_due(self) -> bool:
         now = self._loop.time()
-        if self._server.wants_probe():
-            return self._server.probe_is_due()
         self._schedule.one_at_a_time = self._tools.breaker.is_trying
         return now >= self._begins_at() and self._schedule.is_due(now)
 
-    def _send(self, permit: Permit) -> None:
-        """Send what is next at this very moment: the gate has just allowed one request."""
+    def _send_next(self, permit: Permit) -> None:
         now = self._loop.time()
-        if self._server.wants_probe():
-            if probe := self._server.probe(permit):
-                self._tasks.start(probe, self._requests)
-            return
         match self._schedule.next(now):
             case Submit(item):
                 self._schedule.sent(item.key, now)
@@ -251,8 +172,7 @@ class Engine:
             case None:
                 permit.close()
 
-    async def _wait(self) -> None:
-        """Wait for something to happen, or for the next thing that is due by itself."""
+    def _next_due(self) -> float:
         now = self._loop.time()
         begins_at = self._begins_at()
         if self._tools.breaker.is_open:
@@ -261,4 +181,4 @@ class Engine:
             due = begins_at
         else:
             due = min(self._schedule.due_at(), self._intake.due_at(now))
-        await self._tasks.wait(min(due, self._stops.next_change(now)))
+        return min(due, self._stops.next_change(now))

@@ -12,12 +12,13 @@ import math
 import statistics
 import uuid
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from enricher.engine.server import Server, Tools
-from enricher.engine.tasks import ANSWER_GRACE, Group, Tasks, ended
-from enricher.intake import READ_AHEAD, Intake
+from enricher.engine.driver import Driver
+from enricher.engine.server import Tools
+from enricher.engine.tasks import ANSWER_GRACE, Group, ended
+from enricher.intake import READ_AHEAD
 from enricher.model import (
     Batch,
     BatchEnded,
@@ -30,8 +31,6 @@ from enricher.model import (
     Intended,
     Item,
     RecoveredBatch,
-    Stop,
-    StopCode,
     Withdrew,
 )
 from enricher.notice import EventName, event_of
@@ -64,8 +63,8 @@ class _Open:
     faults: int = 0
 
 
-class BatchEngine:
-    """Works one job off; call `run()` once.
+class BatchEngine(Driver[BatchProvider, RecoveredBatch]):
+    """Works one job off, many items a request; call `run()` once.
 
     Args:
         most: items of a batch, if the provider has told it before.
@@ -75,16 +74,10 @@ class BatchEngine:
     def __init__(
         self, tools: Tools[BatchProvider], most: int | None, learnt: Callable[[int], None]
     ) -> None:
-        self._tools = tools
-        self._stops = tools.stops
-        self._journal = tools.journal
+        super().__init__(tools)
         self._most = most or tools.provider.max_batch
         self._learnt = learnt
         self._size_is_known = most is not None
-        self._loop = asyncio.get_running_loop()
-        self._tasks = Tasks(self._end)
-        self._intake = Intake(self._tasks.ring)
-        self._server = Server(tools, self.stop)
         self._backoff = Backoff()
         self._apart = deque[tuple[Item, ...]]()
         self._due: list[tuple[float, int, _Open]] = []
@@ -92,12 +85,7 @@ class BatchEngine:
         self._open: dict[str, _Open] = {}
         self._broken = Counter[bytes]()
         self._answer_times = deque([_FIRST_ANSWER_TIME], maxlen=_ANSWERS_REMEMBERED)
-        self._reading: Group = set()
-        self._driving: Group = set()
         self._forming: Group = set()
-        self._requests: Group = set()
-        self._stop: Stop | None = None
-        self._signalled = False
 
     @property
     def in_flight(self) -> int:
@@ -117,46 +105,6 @@ class BatchEngine:
         """A result comes with the answer to its submission."""
         return None
 
-    def stop(self, stop: Stop) -> None:
-        """Send nothing more and collect the answers to what was sent.
-
-        At the second signal, wait for none: unanswered batches are asked for the next time. The
-        first reason counts.
-        """
-        again = self._signalled and stop.signal
-        self._signalled = self._signalled or bool(stop.signal)
-        self._stop = self._stop or stop
-        self._end()
-        for request in self._requests if again else ():
-            self._loop.call_soon(request.cancel)
-
-    def _end(self) -> None:
-        for driver in self._driving:
-            driver.cancel()
-
-    async def run(
-        self, feed: AsyncIterator[Sequence[Item]], recovered: Iterable[RecoveredBatch] = ()
-    ) -> Stop | None:
-        """Work until every item has ended, or until stopped; return why it stopped.
-
-        Raises:
-            CheckpointError: the journal could not be written; nothing was submitted after that.
-            InputError: the feed could not be read on.
-        """
-        for found in recovered:
-            self._recover(found)
-        self._tasks.start(self._intake.pump(feed), self._reading)
-        driver = self._tasks.start(self._drive(), self._driving)
-        try:
-            if self._stop is None:
-                await asyncio.wait({driver})
-        finally:
-            await ended(self._reading | self._driving)
-            await self._collect()
-        if self._tasks.failure is not None:
-            raise self._tasks.failure
-        return self._stop
-
     def _recover(self, found: RecoveredBatch) -> None:
         until = self._loop.time() + self._tools.provider.remembers - found.age
         open_ = _Open(found.batch, until, inherited=True, may_be_known=True)
@@ -166,7 +114,10 @@ class BatchEngine:
         self._ask_at(self._loop.time(), open_)
 
     async def _collect(self) -> None:
-        """Wait for answers, and take back what cannot have reached the provider."""
+        """Wait for answers, and take back what cannot have reached the provider.
+
+        Batches that get no answer are asked for by a later invocation.
+        """
         if self._forming:
             await asyncio.wait(self._forming)
         if self._requests:
@@ -176,38 +127,18 @@ class BatchEngine:
             for open_ in [one for one in self._open.values() if not one.may_be_known]:
                 self._close(open_, tuple(Withdrew(item.key) for item in open_.batch.items))
 
-    # --- the driver --------------------------------------------------------------------------
-
-    async def _drive(self) -> None:
-        while not self._is_over():
-            if stop := self._reason_to_stop():
-                self.stop(stop)
-                return
-            self._form()
-            if self._is_due():
-                if (permit := await self._server.permission()) is None:
-                    return
-                self._send(permit)
-            else:
-                await self._tasks.wait(self._next_due())
+    # --- what the driver asks -----------------------------------------------------------------
 
     def _is_over(self) -> bool:
         return not (self._intake.left or self._apart or self._forming or self._open)
 
-    def _reason_to_stop(self) -> Stop | None:
-        now = self._loop.time()
-        if self._tools.breaker.is_given_up(now):
-            return Stop(StopCode.SERVER_GONE, "the server gave no usable answer for too long")
-        why = self._stops.why(now)
-        if why is None or self._stops.purse.wants_reading():
-            return None
-        if self._open or self._forming:
-            return why if now >= self._stops.collects_until() else None
-        return why if self._intake or self._apart else None
+    def _waits_for_answers(self, now: float) -> bool:
+        return bool(self._open or self._forming)
 
-    def _is_due(self) -> bool:
-        if self._server.wants_probe():
-            return self._server.probe_is_due()
+    def _has_unsent(self) -> bool:
+        return bool(self._apart)
+
+    def _next_is_due(self) -> bool:
         if self._tools.breaker.is_trying and self._requests:
             return False
         return bool(self._due) and self._due[0][0] <= self._loop.time()
@@ -221,12 +152,7 @@ class BatchEngine:
         due = min(due, self._intake.due_at(now), self._stops.next_change(now))
         return due if due > now else math.inf
 
-    def _send(self, permit: Permit) -> None:
-        """Send what is next at this very moment: the gate has just allowed one request."""
-        if self._server.wants_probe():
-            if probe := self._server.probe(permit):
-                self._tasks.start(probe, self._requests)
-            return
+    def _send_next(self, permit: Permit) -> None:
         _, _, open_ = heapq.heappop(self._due)
         if self._loop.time() >= open_.remembered_until:
             permit.close()
@@ -240,16 +166,16 @@ class BatchEngine:
 
     # --- forming a batch ---------------------------------------------------------------------
 
-    def _form(self) -> None:
+    def _prepare(self) -> None:
         """Begin to form the next batch, if there is room for it and enough to fill it."""
-        if self._forming or self._tools.breaker.is_open or self._has_unsent():
+        if self._forming or self._tools.breaker.is_open or self._one_is_unsent():
             return
         if self._open and not self._size_is_known:
             return  # it may be too large: one is enough to learn that
         if items := self._next_items():
             self._tasks.start(self._formed(items), self._forming)
 
-    def _has_unsent(self) -> bool:
+    def _one_is_unsent(self) -> bool:
         return any(not one.may_be_known and not one.is_under_way for one in self._open.values())
 
     def _next_items(self) -> list[Item]:
