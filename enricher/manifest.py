@@ -52,6 +52,10 @@ class Manifest:
         """Who runs the shard."""
         return self.workspaces[shard % len(self.workspaces)]
 
+    def input_here(self) -> Mapping[str, Any]:
+        """What to change of a shard's options to read the input: its worker may have had a copy."""
+        return {} if self.state is None else {"read_from": self.options.get("read_from")}
+
     def write(self) -> None:
         """Write it to its path.
 

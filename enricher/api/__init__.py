@@ -12,9 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from enricher.api.chaining import resumed, run_steps
+from enricher.api.chaining import run_steps
 from enricher.api.changing import changed, fed_by
 from enricher.api.discovery import Discovery, check_free, discover_for, path_within, write_new
+from enricher.api.going_on import going_on
 from enricher.api.hooks import Hooks
 from enricher.api.inputs import input_copied, make_state_folder, table_copied
 from enricher.api.orders import Order, job_of, order_by_file, order_of, telling_of
@@ -33,11 +34,10 @@ from enricher.api.sharded import (
 )
 from enricher.api.step_plans import plan_steps
 from enricher.api.turns import in_turn
-from enricher.checkpoint import Reader
 from enricher.errors import UsageError
 from enricher.forecast import ASK_ABOVE
 from enricher.forms import parse_age, parse_in_flight, parse_limit, parse_rate
-from enricher.job import Job, make_job
+from enricher.job import Job
 from enricher.jobfile import Draft, LogFormat, Telling, schema, written
 from enricher.model import RowStatus, Stop, StopCode, Warn
 from enricher.notice import EventName, event_of
@@ -127,9 +127,6 @@ __all__ = [
 KEY_VARIABLE = registry.find(registry.DEFAULT).key_variable
 """The environment variable that holds the API key unless a job file names another."""
 
-EACH_TIME = frozenset({"max_runs", "stop_after", "in_doubt", "retry_failed", "refresh_after"})
-"""Options that `resume` does not keep."""
-
 
 def plan(job: Job, *, environ: Mapping[str, str] = os.environ, warn: Warn = lambda _: None) -> Plan:
     """Say what `run` would do. Submits and writes nothing.
@@ -171,10 +168,9 @@ def resume(
         CannotGoOn, TryLater: as `run`.
         UsageError: the stored base URL is not the provider's own and was not named again.
     """
-    going_on = aresume(
-        checkpoint, changes, job_id=job_id, environ=environ, hooks=hooks, as_json=as_json
+    return asyncio.run(
+        aresume(checkpoint, changes, job_id=job_id, environ=environ, hooks=hooks, as_json=as_json)
     )
-    return asyncio.run(going_on)
 
 
 async def aplan(
@@ -207,22 +203,9 @@ async def aresume(
     as_json: bool = False,
 ) -> Summary:
     """`resume` in the event loop that runs; see `aplan`."""
-    with Reader(checkpoint) as reader:
-        record = reader.job(job_id)
-    given = {name: value for name, value in changes.items() if value is not None}
-    if record.options.get("steps"):
-        steps = resumed(record.options, given, EACH_TIME)
-        for one in steps.chain():
-            _check_base_url(one.model_dump(mode="json"), given, environ)
-        job = steps.model_copy(update={"checkpoint": checkpoint})
-        check_standard_output(job, as_json=as_json)
-        return await _work_off(job, environ, hooks or Hooks(), job.id)
-    _check_base_url(record.options, given, environ)
-    kept = {name: value for name, value in record.options.items() if name not in EACH_TIME}
-    vendor = registry.find(record.options["provider"])
-    job = make_job({**kept, **given, "checkpoint": checkpoint}, vendor.target_option)
+    job, job_id = going_on(checkpoint, changes, job_id, environ)
     check_standard_output(job, as_json=as_json)
-    return await _work_off(job, environ, hooks or Hooks(), record.id)
+    return await _work_off(job, environ, hooks or Hooks(), job_id)
 
 
 async def _work_off(job: Job, environ: Mapping[str, str], hooks: Hooks, job_id: str) -> Summary:
@@ -237,26 +220,6 @@ def check_standard_output(job: Job, *, as_json: bool) -> None:
         raise UsageError(
             "The output goes to standard output: --json has no place there.",
             mend="Leave out --json, or write the summary to a file with --summary-file.",
-        )
-
-
-def _check_base_url(
-    stored: Mapping[str, Any], given: Mapping[str, Any], environ: Mapping[str, str]
-) -> None:
-    """A checkpoint never sends a key to a place that its user did not name."""
-    url = stored["base_url"]
-    vendor = registry.find(stored["provider"])
-    named = given.get("base_url") or environ.get(vendor.base_url_variable)
-    if url == vendor.base_url and not named:
-        return
-    if stored.get("steps") and environ.get(vendor.base_url_variable, "").rstrip("/") == url:
-        return  # a URL that is given may be that of another step
-    if not named or named.rstrip("/") != url:
-        raise UsageError(
-            f"This job runs against {url}" + (f", not {named}." if named else "."),
-            mend=f"Name it again if that is right: --base-url {url}, or"
-            f" {vendor.base_url_variable} in the environment.",
-            code="base_url_not_named",
         )
 
 

@@ -50,7 +50,7 @@ def merge_shards(
         first = next(iter(readers.values()))
         record = first.job()
         given = {**changes, "output": output, "shard": None, "overwrite": overwrite}
-        given["read_from"] = manifest.options.get("read_from")  # a shard may have read a copy
+        given |= manifest.input_here()
         job = make_job({**record.options, **given})
         place = job.output
         table = open_source(job)

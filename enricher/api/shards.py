@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from enricher.api.going_on import check_named
 from enricher.api.inputs import check_not_input, open_source
 from enricher.api.reading import status_of
 from enricher.api.wiring import is_begun
@@ -21,7 +22,6 @@ from enricher.manifest import (
     read_manifest,
     seen_of,
 )
-from enricher.providers import registry
 from enricher.report.summary import JobOutcome, Summary
 from enricher.shard import Shard
 
@@ -114,7 +114,7 @@ def shard_job(
             f"--{unfit[0].replace('_', '-')} says what the job is, and the manifest says that.",
             mend="Leave it out, or plan the shards again with it.",
         )
-    _check_base_url(manifest.options, given, environ)
+    check_named(manifest.options, given, environ)
     shard = Shard(index, manifest.shards)
     checkpoint = checkpoint_of(manifest, index, state_dir)
     asked = asdict(_workspace_of(manifest, index, given))
@@ -145,21 +145,6 @@ def _workspace_of(manifest: Manifest, index: int, given: Mapping[str, Any]) -> W
             code="keys_unpaired",
         )
     return replace(workspace, api_key_file=str(files[index % len(files)]))
-
-
-def _check_base_url(
-    stored: Mapping[str, Any], given: Mapping[str, Any], environ: Mapping[str, str]
-) -> None:
-    """A manifest never sends a key to a place that its user did not name."""
-    url, vendor = stored.get("base_url"), registry.find(stored.get("provider") or "")
-    named = given.get("base_url") or environ.get(vendor.base_url_variable)
-    if (named or vendor.base_url or "").rstrip("/") != url:
-        raise UsageError(
-            f"The manifest is of a job against {url}" + (f", not {named}." if named else "."),
-            mend=f"Name it again if that is right: --base-url {url}, or"
-            f" {vendor.base_url_variable} in the environment.",
-            code="base_url_not_named",
-        )
 
 
 def checkpoint_of(manifest: Manifest, index: int, state_dir: Path | None) -> Path:
@@ -228,12 +213,8 @@ def shards_status(path: Path, state_dir: Path | None) -> ShardsStatus:
 
 
 def _status_of(manifest: Manifest, checkpoint: Path) -> Summary:
-    """Where a shard stands; its worker may have read another copy of the input.
-
-    From a state in an object store nobody can tell whether a worker is at it.
-    """
-    changes = {"read_from": manifest.options.get("read_from")}
-    summary = status_of(checkpoint, None, changes).summary
+    """Where a shard stands; from an object store nobody can tell whether a worker is at it."""
+    summary = status_of(checkpoint, None, manifest.input_here()).summary
     if manifest.state and summary.outcome is JobOutcome.INTERRUPTED:
         return replace(summary, outcome=JobOutcome.RUNNING)
     return summary

@@ -67,19 +67,20 @@ def test_the_same_command_goes_on_from_another_machine(new_desk, endpoint) -> No
 def test_its_state_is_seen_while_it_runs(new_desk, endpoint) -> None:
     desk = new_desk(duration="constant:0.3")
     bucket = Bucket(desk, endpoint)
-    leads(desk, 30)
+    leads(desk, 400)
     life = desk.start(*run("--rate", 10, *STATE, on="local:2"), env=bucket.env)
     manifest = "out.csv.shards/manifest.json"
     status = ("status", "--manifest", manifest, "--json")
     until(lambda: len(desk.bought) >= 10, "submissions")
     until(lambda: bucket.do(*status).json["rows"]["completed"] >= 3, "answers")
     told = bucket.do(*status).json
-    assert told["rows"]["total"] == 30
+    assert told["rows"]["total"] == 400
     assert {one["outcome"] for one in told["shards"]} <= {"running", "finished"}
     bucket.do("merge", manifest, "-o", "so-far.csv", "--partial", exits=4)
     assert "completed" in (desk.folder / "so-far.csv").read_text()
-    assert life.end(0).json["rows"]["completed"] == 30
-    assert bucket.do(*status).json["rows"]["completed"] == 30
+    life.process.send_signal(signal.SIGTERM)
+    completed = life.end(143).json["rows"]["completed"]
+    assert bucket.do(*status).json["rows"]["completed"] == completed
 
 
 def test_another_place_for_the_state_is_refused(new_desk, endpoint) -> None:
