@@ -5,7 +5,7 @@ from pathlib import Path
 from enricher.errors import OutputError
 from enricher.report.metrics import BEGINS, metrics_text
 from enricher.report.summary import Summary
-from enricher.sink import check_place, replacing
+from enricher.sink import check_own, replacing
 
 
 def check_metrics_file(path: Path) -> None:
@@ -14,17 +14,12 @@ def check_metrics_file(path: Path) -> None:
     Raises:
         OutputError: they cannot, or a file that holds something else would be lost.
     """
-    check_place(path)
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        found = file.read(len(BEGINS))
-    if found and found != BEGINS.encode():
-        raise OutputError(
-            f"{path} exists and holds no metrics of enricher: it is not replaced.",
-            mend="Name another file with --metrics-file.",
-            code="metrics_exist",
-        )
+    refusal = OutputError(
+        f"{path} exists and holds no metrics of enricher: it is not replaced.",
+        mend="Name another file with --metrics-file.",
+        code="metrics_exist",
+    )
+    check_own(path, BEGINS, refusal)
 
 
 def metrics_to(path: Path, summary: Summary) -> None:

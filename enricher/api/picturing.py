@@ -16,7 +16,7 @@ from enricher.report.figures import Durations, Failures, Fill, Timeline
 from enricher.report.page import BEGINS, report_page
 from enricher.report.picture import Picture, told_mapping, told_options
 from enricher.report.summary import JobOutcome, Summary, utc
-from enricher.sink import check_place, replacing
+from enricher.sink import check_own, replacing
 
 MOST_RESULTS = 100_000
 """Results whose outputs are looked into; their keys are digests, so that they are a fair sample."""
@@ -32,27 +32,17 @@ def report_to(checkpoint: Path, output: Path | None, job_id: str | None) -> tupl
     is_file = str(path) != STANDARD
     if is_file:
         path = path.absolute()
-        _check_replaceable(path)
+        refusal = OutputError(
+            f"{path} exists and is no report: it is not replaced.",
+            mend="Name another file with -o.",
+            code="output_exists",
+        )
+        check_own(path, BEGINS, refusal)
     page = report_page(*pictured(checkpoint, job_id))
     if is_file:
         with replacing(path) as (file, _):
             file.write(page.encode())
     return path, page
-
-
-def _check_replaceable(path: Path) -> None:
-    """Raise `OutputError` if a page cannot stand there, or something else would be lost."""
-    check_place(path)
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        found = file.read(len(BEGINS))
-    if found and found != BEGINS.encode():
-        raise OutputError(
-            f"{path} exists and is no report: it is not replaced.",
-            mend="Name another file with -o.",
-            code="output_exists",
-        )
 
 
 def pictured(checkpoint: Path, job_id: str | None) -> tuple[Picture, Charts]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,11 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from enricher.api.sessions import session
 from enricher.api.workspaces import Access
-from enricher.errors import CannotGoOn
 from enricher.mcp.batches import BatchTools
 from enricher.mcp.desk import Desk
 from enricher.mcp.roots import Roots
 from enricher.mcp.workspace import WorkspaceTools
-
-HOST = "127.0.0.1"
+from enricher.web.loopback import HOST, LoopbackServer, listening
 
 INSTRUCTIONS = """Enriches records through BitScale grids. Runs cost credits, all else is free.
 
@@ -95,41 +92,7 @@ def serve_http(
             )
             config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
             address = f"http://{HOST}:{listener.getsockname()[1]}{path}"
-            await _Server(config, lambda: on_ready(address)).serve(sockets=[listener])
+            await LoopbackServer(config, lambda: on_ready(address)).serve(sockets=[listener])
 
-    with _listening(port) as listener:
+    with listening(port) as listener:
         asyncio.run(serving())
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that tells when it is up, and does not wait for clients that hold a connection."""
-
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_started = on_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_started()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for connection in list(self.server_state.connections):
-            connection.transport.close()
-        await super().shutdown(sockets)
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        self.should_exit = True
-
-
-def _listening(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise CannotGoOn(
-            f"Port {port} cannot be had: {error.strerror}.", mend="Name another one with --port."
-        ) from None
-    return listener

@@ -1,12 +1,10 @@
 """What a simulated workspace is like: chosen once, never changed."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
-from enricher.simulator.durations import Duration, Uniform
+from enricher.simulator.account import Account
 from enricher.simulator.grids import GRIDS, Grid
-from enricher.simulator.limits import Window
 from enricher.simulator.routes import Endpoint
 
 DEFAULT_API_KEY = "sk-sim-b1755ca1e0000000000000000000cafe"
@@ -26,18 +24,9 @@ class Access(Enum):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """One simulated workspace. Equal settings and equal requests give equal answers."""
+class Settings(Account):
+    """One simulated workspace."""
 
-    rate: float | None = 5.0
-    """Requests per second over all endpoints; None is no limit."""
-
-    window: Window = Window.SLIDING
-    duration: Duration = field(default_factory=lambda: Uniform(1, 5))
-    fail_rate: float = 0.0
-    """The share of runs that fail, from 0 to 1."""
-
-    seed: int = 0
     api_key: str = DEFAULT_API_KEY
     workspace_id: str = "ws-5eed0000"
     grids: tuple[Grid, ...] = GRIDS
@@ -51,9 +40,6 @@ class Settings:
     """Endpoints that always answer 500 (INTERNAL_ERROR, or ROTATE_FAILED), doing nothing."""
 
     def __post_init__(self) -> None:
-        if self.rate is not None and not (self.rate > 0 and math.isfinite(self.rate)):
-            raise ValueError("the rate must be a number above 0, or None for no limit")
-        if not 0 <= self.fail_rate <= 1:
-            raise ValueError("the fail rate must lie between 0 and 1")
+        super().__post_init__()
         if not self.api_key:
             raise ValueError("the API key must not be empty")

@@ -43,7 +43,7 @@ from enricher.sink.remote import (
     remove,
     written_elsewhere,
 )
-from enricher.sink.target import check_place, replacing
+from enricher.sink.target import check_own, check_place, replacing
 from enricher.sink.workbook import (
     check_xlsx,
     check_xlsx_columns,
@@ -56,6 +56,7 @@ __all__ = [
     "Pair",
     "Written",
     "check_layout",
+    "check_own",
     "check_place",
     "check_rows",
     "check_writable",

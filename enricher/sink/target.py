@@ -69,6 +69,21 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[tuple[BinaryIO, P
         _sync_directory(target.parent)
 
 
+def check_own(path: Path, begins: str, refusal: OutputError) -> None:
+    """Make sure that a file can stand there, and replaces nothing but what begins like it.
+
+    Raises:
+        OutputError: it cannot; `refusal` if something else would be lost.
+    """
+    check_place(path)
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        found = file.read(len(begins.encode()))
+    if found and found != begins.encode():
+        raise refusal
+
+
 def check_place(path: Path) -> None:
     """Make sure that a file can be made where `path` is.
 

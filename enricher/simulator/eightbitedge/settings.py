@@ -1,11 +1,9 @@
 """What a simulated 8bitedge account is like: chosen once, never changed."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from enricher.simulator.durations import Duration, Uniform
-from enricher.simulator.limits import Window
+from enricher.simulator.account import Account
 
 DEFAULT_TOKEN = "8be-sim-0b17ed9e00000000000000000000cafe"  # noqa: S105 - a stand-in's
 PREFIX = "/8bitedge/api/v1"
@@ -41,20 +39,13 @@ class Plan(Enum):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """One simulated account. Equal settings and equal requests give equal answers."""
+class Settings(Account):
+    """One simulated account.
 
-    rate: float | None = 5.0
-    """Requests per second over all endpoints; None is no limit. The figure is not documented."""
+    The figure of the limit is not documented. The request of a batch is held while it is worked
+    on. Half of the items that fail do so every time, with 422, and half this time, with 500.
+    """
 
-    window: Window = Window.SLIDING
-    duration: Duration = field(default_factory=lambda: Uniform(1, 5))
-    """How long a batch is worked on; its request is held for so long."""
-
-    fail_rate: float = 0.0
-    """The share of items that fail: half of them every time with 422, half with 500 this time."""
-
-    seed: int = 0
     token: str = DEFAULT_TOKEN
     plan: Plan = Plan.PRO
     scopes: frozenset[str] = ALL_SCOPES
@@ -65,9 +56,6 @@ class Settings:
     """Values that make a whole batch `validation_failed` when an item holds one of them."""
 
     def __post_init__(self) -> None:
-        if self.rate is not None and not (self.rate > 0 and math.isfinite(self.rate)):
-            raise ValueError("the rate must be a number above 0, or None for no limit")
-        if not 0 <= self.fail_rate <= 1:
-            raise ValueError("the fail rate must lie between 0 and 1")
+        super().__post_init__()
         if not self.token:
             raise ValueError("the token must not be empty")
