@@ -121,10 +121,11 @@ def readings(path: Path) -> list[list[list[str]]]:
 
 
 def records(path: Path, delimiter: str) -> list[list[str]]:
-    """A CSV file without its blank lines."""
+    """A CSV file without its blank lines, and without a byte order mark behind them."""
     csv.field_size_limit(sys.maxsize)
     with io.StringIO(text_of(unpacked(path)), newline="") as file:
         found = [row for row in csv.reader(file, strict=True, delimiter=delimiter) if row]
+    found[0][0] = found[0][0].removeprefix("\ufeff")
     width = len(found[0])
     return [row for row in found if len(row) == width or not "".join(row).isspace()]
 
