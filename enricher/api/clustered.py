@@ -200,20 +200,13 @@ class _ClusterRun:
 
     def _known(self) -> Manifest | None:
         """The manifest of an earlier invocation: how many shards there are stays as it was."""
-        known = read_manifest(self._path) if self._path.exists() else None
-        here = self._state.place if self._state else None
-        if known and known.state != here:
-            raise ManifestError(
-                f"{self._path} is of a job that keeps its state in"
-                f" {known.state or self._path.parent}: elsewhere it would be bought again.",
-                mend=f"Name it: --state-dir {known.state}."
-                if known.state
-                else "Leave --state-dir out.",
-                code="state_elsewhere",
-            )
+        known = self._manifest_here()
+        self._check_state(known)
         if self._state:
             self._state.open(self._path)
-            known = read_manifest(self._path) if self._path.exists() else None
+            known = self._manifest_here()
+            if known:
+                self._state.check_kept(known)
         asked = self._order.shards
         if known and asked and asked != known.shards:
             raise ManifestError(
@@ -221,6 +214,22 @@ class _ClusterRun:
                 mend="Leave --shards out: in other shards, what these hold would be bought again.",
             )
         return known
+
+    def _manifest_here(self) -> Manifest | None:
+        return read_manifest(self._path) if self._path.exists() else None
+
+    def _check_state(self, known: Manifest | None) -> None:
+        """Raise `ManifestError` if the job keeps its state elsewhere."""
+        here = self._state.place if self._state else None
+        if known is None or known.state == here:
+            return
+        there = known.state or self._path.parent
+        raise ManifestError(
+            f"{self._path} is of a job that keeps its state in {there}: elsewhere it would be"
+            " bought again.",
+            mend=f"Name it: --state-dir {there}." if known.state else "Leave --state-dir out.",
+            code="state_elsewhere",
+        )
 
     async def _agree(self, known: Manifest | None) -> None:
         """Ask a person before many runs are paid; who goes on has been asked before.

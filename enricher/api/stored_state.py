@@ -14,6 +14,7 @@ from pathlib import Path
 
 from enricher.api.outside import Through
 from enricher.api.shards import checkpoint_of
+from enricher.api.wiring import is_begun
 from enricher.checkpoint import shipped
 from enricher.checkpoint.exports import list_of
 from enricher.errors import CheckpointError, ManifestError, StateGone
@@ -65,6 +66,23 @@ class StoredState:
                 " that all workers share.",
                 code="state_unsafe",
             )
+
+    def check_kept(self, manifest: Manifest) -> None:
+        """Make sure that no shard is gone of which there is a copy here.
+
+        Raises:
+            CheckpointError: one is: what it held would be bought again.
+        """
+        for shard in range(manifest.shards):
+            copy = checkpoint_of(manifest, shard, None)
+            if is_begun(copy) and not shipped.is_begun(self._log(manifest, shard)):
+                raise CheckpointError(
+                    f"{self.place} holds nothing of shard {shard} any more, which was begun: {copy}"
+                    " is a copy of it. All that it held would be bought again.",
+                    mend="Bring the folder back, where the bucket keeps older versions. To pay"
+                    f" again, remove {manifest.path.parent}.",
+                    code="state_damaged",
+                )
 
     def is_begun(self, manifest: Manifest) -> bool:
         """Whether a shard has submitted anything."""
