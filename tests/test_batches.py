@@ -240,10 +240,6 @@ def test_an_answer_whose_numbers_do_not_add_up_is_asked_for_again(account):
 # --- the death of the process -----------------------------------------------------------------
 
 
-class Died(BaseException):
-    """The process is gone."""
-
-
 def die_at(account: Account, items: list[Item], seconds: float) -> None:
     """Work until `seconds`, and die: nothing is withdrawn, closed or waited for."""
 
