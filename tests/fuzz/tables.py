@@ -127,7 +127,7 @@ def records(path: Path, delimiter: str) -> list[list[str]]:
         found = [row for row in csv.reader(file, strict=True, delimiter=delimiter) if row]
     found[0][0] = found[0][0].removeprefix("\ufeff")
     width = len(found[0])
-    return [row for row in found if len(row) == width or not "".join(row).isspace()]
+    return [row for row in found if len(row) == width or "".join(row).strip()]
 
 
 def unpacked(path: Path) -> bytes:
