@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -484,6 +485,30 @@ def test_a_run_with_an_equal_row_behind_it_is_waited_for(tmp_path: Path):
     assert virtual.run(world.live([*rows, again])) is None
     assert max(runs_of(world).values()) == 1
     assert [record.state for record in world.records(rows)] == [State.COMPLETED] * 10
+
+
+def test_an_answer_that_is_lost_now_and_then_holds_up_nothing(tmp_path: Path):
+    """One request in 60 is never answered, and is given up after its deadline only."""
+    rows, seconds = companies(400), []
+    for name, lost in (("none", 0), ("some", 60)):
+        folder = tmp_path / name
+        folder.mkdir()
+        world = World(folder, Settings(duration=parse_duration("constant:40")))
+        numbers = itertools.count(1)
+
+        def script(
+            _: Request, numbers: Iterator[int] = numbers, lost: int = lost
+        ) -> Trouble | None:
+            return Trouble.HANG if lost and next(numbers) % lost == 0 else None
+
+        world.network.script = script
+
+        async def life(world: World = world) -> float:
+            assert await world.live(rows) is None
+            return asyncio.get_running_loop().time()
+
+        seconds.append(virtual.run(life()))
+    assert seconds[1] < 1.25 * seconds[0]
 
 
 def test_a_server_that_hangs_costs_a_handful_of_doubts(tmp_path: Path):

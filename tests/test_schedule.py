@@ -375,6 +375,19 @@ def test_a_server_that_hangs_is_sent_nothing_new_until_it_answers():
     assert schedule.is_due(20)
 
 
+def test_what_a_later_submission_has_overtaken_holds_up_nothing_until_there_are_many():
+    schedule = schedule_of(prepared=10)
+    for n in range(10):
+        schedule.sent(b"lost%d" % n, n)
+        schedule.sent(b"x%d" % n, n + 0.5)
+        schedule.answered(b"x%d" % n, n + 0.6)
+        assert schedule.is_due(n + 0.9)
+    assert schedule.is_due(12)
+    assert not schedule.is_due(20), "ten are late: the server loses too much"
+    schedule.answered(b"lost0", 20, usable=False)
+    assert schedule.is_due(20)
+
+
 def test_what_hangs_is_measured_by_what_is_usual():
     schedule = schedule_of(50, prepared=10)
     for n in range(20):

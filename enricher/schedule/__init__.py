@@ -33,7 +33,11 @@ _FIRST_ANSWER_TIME = 0.1
 _ANSWERS_REMEMBERED = 64
 SLOW_ANSWER = 3.0
 """Seconds; submitting pauses while the oldest unanswered submission has waited longer than this and
-than five times the median: a hanging server costs a handful of doubts, not a window of them."""
+than five times the median: a hanging server costs a handful of doubts, not a window of them. One
+that a later submission has overtaken is lost alone, and few of these hold up nothing."""
+
+OVERTAKEN = 2.0
+"""Seconds of the limit: so many submissions may be late and overtaken, and no more is sent then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Schedule:
     _looks: Looks = field(default_factory=Looks)
     _open: Counter[bytes] = field(default_factory=Counter)
     _unanswered: dict[bytes, float] = field(default_factory=dict)
+    _newest_answered: float = -math.inf
     _answer_times: deque[float] = field(
         default_factory=lambda: deque([_FIRST_ANSWER_TIME], maxlen=_ANSWERS_REMEMBERED)
     )
@@ -145,9 +150,10 @@ class Schedule:
         Only a usable answer tells how long answers take: a hanging server, learnt from, would be
         trusted with ever more submissions.
         """
-        seconds = now - self._unanswered.pop(key)
+        sent_at = self._unanswered.pop(key)
         if usable:
-            self._answer_times.append(seconds)
+            self._newest_answered = max(self._newest_answered, sent_at)
+            self._answer_times.append(now - sent_at)
 
     def held(self, seconds: float) -> None:
         """A held submission brought its result after so long."""
@@ -255,10 +261,18 @@ class Schedule:
             return False
         if self.holding:
             return len(self._unanswered) < self._most_held()
+        return self._is_answering(now)
+
+    def _is_answering(self, now: float) -> bool:
+        """Whether the server seems to answer what it is given."""
         median = statistics.median(self._answer_times)
-        if now - next(iter(self._unanswered.values())) > max(SLOW_ANSWER, 5 * median):
+        slow = max(SLOW_ANSWER, 5 * median)
+        late = [at for at in self._unanswered.values() if now - at > slow]
+        if any(at > self._newest_answered for at in late):
             return False
-        return len(self._unanswered) < max(LEAST_UNANSWERED, 2 * self._rate * median)
+        if len(late) >= max(LEAST_UNANSWERED, OVERTAKEN * self._rate):
+            return False
+        return len(self._unanswered) - len(late) < max(LEAST_UNANSWERED, 2 * self._rate * median)
 
     def _most_held(self) -> float:
         """Few until answers come: each is in doubt if the server never gives one."""
