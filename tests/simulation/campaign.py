@@ -89,8 +89,8 @@ def _live_through(story: Story, judge: Judge) -> None:
         _is_over(story, judge, story.live())
     stalled = State.STALLED in {one.state for one in kept_in(story.job.checkpoint).values()}
     if _is_over_by_now(story) and (disaster.once_more or stalled):
-        story.calm_down()
         story.wait(_LATER)
+        story.calm_down()  # a key that was changed meanwhile is in the file by then
         _is_over(story, judge, story.live())
 
 
