@@ -192,6 +192,7 @@ VENDORS = re.compile(r"bitscale|8bitedge|eightbitedge|scale_?gp", re.IGNORECASE)
 VENDORLESS = (
     *("enricher.engine", "enricher.api.wiring", "enricher.api.running", "enricher.api.planning"),
     *("enricher.api.reading", "enricher.api.invocation", "enricher.api.chaining"),
+    *("enricher.api.counting", "enricher.api.shift", "enricher.api.ending"),
 )
 """They work with any provider: what differs is a capability, or stands in the registry."""
 NAMELESS = {"utils", "util", "helpers", "common", "misc"}

@@ -29,6 +29,9 @@ from enricher.tally import RowTally
 class Account:
     """Counts of one invocation.
 
+    Args:
+        steps_before: of a waterfall, what became of the steps before this one.
+
     Attributes:
         tally: rows by status, while they stream by.
         written: rows by status in the output, once it is written; they are the last word.
@@ -36,11 +39,17 @@ class Account:
         in_flight: runs that go on without us, once the work is over.
         since_last: what became of the input since the last time, for people.
         credits_after: the balance after the job, if it could be asked for.
-        steps_before: of a waterfall, what became of the steps before this one.
         shown: rows by status, all steps together, once the output is written.
     """
 
-    def __init__(self, ready: Prepared, job_id: str, started: Moment, outside: Outside) -> None:
+    def __init__(
+        self,
+        ready: Prepared,
+        job_id: str,
+        started: Moment,
+        outside: Outside,
+        steps_before: tuple[StepTold, ...] = (),
+    ) -> None:
         self._ready = ready
         self._id = job_id
         self._started = started
@@ -54,7 +63,7 @@ class Account:
         self.since_last = ""
         self.in_flight = 0
         self.credits_after: float | None = None
-        self.steps_before: tuple[StepTold, ...] = ()
+        self._steps_before = steps_before
         self.shown: RowsWritten | None = None
 
     def begin(self, census: Census, looked_at: Sequence[bytes]) -> None:
@@ -164,14 +173,14 @@ class Account:
             since_last=self.since_last,
             median_wait=self.engine.median_wait() if self.engine else None,
         )
-        return summary.after(self.steps_before, self._all_steps()) if job.steps else summary
+        return summary.after(self._steps_before, self._all_steps()) if job.steps else summary
 
     def _all_steps(self) -> RowTotals | None:
         if self.shown is None:
             return None
         counts = {str(status): self.shown.counts[status] for status in RowStatus}
         own = self._rows()
-        told = [*(step.rows for step in self.steps_before), own]
+        told = [*(step.rows for step in self._steps_before), own]
         paid = sum(rows.completed + rows.failed - rows.reused for rows in told)
         reused = max(0, counts["completed"] + counts["failed"] - paid)
         return RowTotals(own.total, **counts, reused=reused, kept_old=self.shown.kept_old)

@@ -4,10 +4,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar, TypeVarTuple
 
 from enricher.feed import Lookup
 from enricher.record import Record
+
+Args = TypeVarTuple("Args")
+Result = TypeVar("Result")
 
 
 class Feeder:
@@ -24,7 +27,8 @@ class Feeder:
         self._closed.set()
         self._executor.shutdown(cancel_futures=True)
 
-    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def run(self, function: Callable[[*Args], Result], *args: *Args) -> Result:
+        """Call `function` in the thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
     def checked(self, lookup: Lookup) -> Lookup:

@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from enricher.api.counting import counted
+from enricher.api.ending import ended
 from enricher.api.feeder import Feeder
 from enricher.api.hooks import Hooks
-from enricher.api.invocation import Invocation
+from enricher.api.invocation import Invocation, begun, with_steps
 from enricher.api.outside import REAL, Outside
 from enricher.api.planning import check_consent
+from enricher.api.shift import Shift
 from enricher.api.steps import Claim, Position, check_step
 from enricher.api.wiring import Prepared, is_begun, nothing_known, open_input, prepared
 from enricher.api.writing import check_replaceable, places_of
-from enricher.checkpoint import Reader
-from enricher.errors import CheckpointError
+from enricher.checkpoint import Reader, Store
+from enricher.errors import CheckpointError, EnricherError
+from enricher.forecast import Census
 from enricher.job import Job
 from enricher.report.summary import Summary
 
@@ -48,9 +52,24 @@ async def run_job(
                 census = await feeder.run(ready.flow.census, feeder.checked(nothing_known))
                 check_consent(ready, census, hooks.consent)
                 position.claim.take(job.checkpoint)
-            life = Invocation(ready, hooks, job_id, started, feeder, outside, position)
-            with life as invocation:
-                return await invocation.run(census)
+            with begun(job_id, ready, hooks, outside, feeder, started, position) as invocation:
+                return await _story(invocation, census)
+
+
+async def _story(invocation: Invocation, census: Census | None) -> Summary:
+    """Count, work, end. `census` is what a reading of the input found just now."""
+    checkpoint, account = invocation.checkpoint, invocation.account
+    try:
+        await checkpoint.write(Store.save_spent, invocation.stops.purse.spent)
+        await checkpoint.save(account.now())  # a large input takes its time to count
+        invocation = await with_steps(invocation)
+        census = await counted(invocation, census)
+        shift = Shift(invocation)
+        stop = await shift.work(census)
+        return await ended(invocation, stop, lambda: shift.is_signalled)
+    except EnricherError as error:
+        error.known = account.known()
+        raise
 
 
 def _check_replaceable(job: Job, known: bool) -> None:

@@ -4,7 +4,7 @@
 `shipped` keeps it in an object store, for those who share no disk.
 """
 
-from enricher.checkpoint.committer import Apply, Committer, in_thread, inline
+from enricher.checkpoint.committer import Apply, Committer, Watch, in_thread, inline
 from enricher.checkpoint.lock import hold, is_held
 from enricher.checkpoint.passes import JobSpec, Pass
 from enricher.checkpoint.reader import JobRecord, Reader, Unfinished
@@ -23,6 +23,7 @@ __all__ = [
     "Stretch",
     "Survey",
     "Unfinished",
+    "Watch",
     "hold",
     "in_thread",
     "inline",

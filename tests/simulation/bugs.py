@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from enricher import pace, reactions
-from enricher.api import invocation
+from enricher.api import shift
 from enricher.api.engines import NOTHING
 from enricher.checkpoint import Committer, Store, store
 from enricher.engine import exchange
@@ -287,7 +287,7 @@ def equal_row_ends_the_first() -> AbstractContextManager[object]:
 
 
 def nothing_recovered() -> AbstractContextManager[object]:
-    return swapped(invocation, "recovery_of", lambda *_: NOTHING)
+    return swapped(shift, "recovery_of", lambda *_: NOTHING)
 
 
 def stop_takes_back_what_was_sent() -> AbstractContextManager[object]:

@@ -1,0 +1,79 @@
+"""What an invocation does before it works: count the rows, ask a person, say what to know."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from enricher.api.invocation import Invocation
+from enricher.api.planning import check_consent
+from enricher.api.remarks import (
+    earlier,
+    remarks_on,
+    remarks_on_money,
+    remarks_on_purchase,
+    remarks_on_reading,
+    remarks_on_target,
+    seen_of,
+    since_last,
+)
+from enricher.checkpoint import Store
+from enricher.forecast import ASK_ABOVE, Census
+from enricher.notice import EventName, Notice
+
+
+async def counted(invocation: Invocation, census: Census | None) -> Census:
+    """Count the rows, which also finds whatever cannot be read, before anything is bought.
+
+    Args:
+        census: what a reading of the input found just now, which a person has agreed to.
+
+    Raises:
+        InputError, InputChanged: a row cannot be read.
+        CannotGoOn: the person does not agree.
+    """
+    ready, hooks, reader = invocation.ready, invocation.hooks, invocation.reader
+    of_target = list(remarks_on_target(ready, reader))
+    is_new = reader.census(invocation.id) is None
+    found, before = await _census(invocation, census)
+    if census is None:
+        check_consent(ready, found, hooks.consent, reader)
+    _remark(invocation, found, before)
+    if found.new_runs:
+        purchase = remarks_on_purchase(found, ready) if is_new or before else ()
+        of_purchase = await invocation.feeder.run(list, purchase)  # it may read on for a while
+        for remark in (*of_target, *of_purchase, *remarks_on_money(ready)):
+            hooks.warn(remark)
+    return found
+
+
+async def _census(invocation: Invocation, census: Census | None) -> tuple[Census, Census | None]:
+    """Read the whole input once, unless an earlier reading of the very same file is stored.
+
+    Returns also what the last reading found if the file was another then.
+    """
+    seen = seen_of(invocation.ready, invocation.flow)
+    stored = invocation.reader.census(invocation.id)
+    is_seen = stored and stored["seen"] == seen and not invocation.job.step  # its rows may vary
+    if stored and is_seen and not _asks_about(invocation, stored["census"]):
+        return Census(**stored["census"]), None
+    if census is None or seen["wanted"]:
+        census = await invocation.feeder.run(invocation.flow.census, invocation.lookup())
+    found = {"seen": seen, "census": asdict(census)}
+    await invocation.checkpoint.write(Store.save_census, invocation.id, found)
+    return census, earlier(stored, seen)
+
+
+def _asks_about(invocation: Invocation, census: Mapping[str, Any]) -> bool:
+    """Whether a person will be asked, who must hear what is still to be bought."""
+    return invocation.hooks.consent is not None and census["new_runs"] > ASK_ABOVE
+
+
+def _remark(invocation: Invocation, census: Census, before: Census | None) -> None:
+    """Say what a person should know about what was read."""
+    job, ready, hooks = invocation.job, invocation.ready, invocation.hooks
+    words = f"{census.total:,} rows, {census.new_runs:,} new runs to submit"
+    hooks.detail(Notice(EventName.STARTED, words))
+    invocation.account.since_last = since_last(census, before)
+    of_reading = () if job.step else remarks_on_reading(job, ready.table, census)
+    for remark in (*of_reading, *remarks_on(census, ready)):
+        hooks.warn(remark)
