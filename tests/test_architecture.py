@@ -25,6 +25,7 @@ FLOORS: Sequence[set[str]] = (
     {
         *("errors", "model", "record", "verdicts", "cell", "column", "harmless", "formats", "zstd"),
         *("notice", "forms", "places", "extras", "objects", "databases", "budget", "shard"),
+        "durable",
     },
     {
         *(

@@ -238,6 +238,20 @@ EACH_TIME = (
 )
 """Options that `resume` does not remember: they are given anew each time."""
 
+WORKING = (
+    MODE,
+    RATE,
+    LIMITER,
+    MAX_IN_FLIGHT,
+    RUN_TIMEOUT,
+    *EACH_TIME,
+    MAX_ATTEMPTS,
+    MAX_CREDITS,
+    MAX_FAILURES,
+    MAX_OUTAGE,
+)
+"""Options of how a job is worked off, which each `resume` may change."""
+
 
 JOB_ID = option(
     "--job",
@@ -342,13 +356,7 @@ JOB_OPTIONS = together(
         BASE_URL,
         KEY_FILES,
         STATUS_PREFIX,
-        MODE,
-        RATE,
-        LIMITER,
-        MAX_IN_FLIGHT,
-        RUN_TIMEOUT,
-        *EACH_TIME,
-        MAX_ATTEMPTS,
+        *WORKING,
         option(
             "--no-dedupe",
             is_flag=True,
@@ -356,9 +364,6 @@ JOB_OPTIONS = together(
             group=AGAIN,
             help="One run per row, also for rows with equal inputs, which share one otherwise.",
         ),
-        MAX_CREDITS,
-        MAX_FAILURES,
-        MAX_OUTAGE,
         option(
             "--checkpoint",
             type=PATH,

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from enricher.durable import sync_directory
 from enricher.errors import OutputError
 
 _SAFE = "Nothing is lost: what was bought is in the checkpoint."
@@ -66,7 +67,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[tuple[BinaryIO, P
         with suppress(OSError):  # after the rename there is nothing to remove
             temporary.unlink()
     if durable:
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
 
 
 def check_own(path: Path, begins: str, refusal: OutputError) -> None:
@@ -172,13 +173,3 @@ def _set_mode(descriptor: int, mode: int) -> None:
     if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
         with suppress(PermissionError):  # a file system that keeps no permissions
             os.fchmod(descriptor, mode)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new name durable, where the system can do that for a directory."""
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from enricher.durable import sync_directory
 from enricher.errors import InputError, OutputError
 from enricher.zstd import ZstdFile
 
@@ -86,7 +87,7 @@ def kept_copy(file: BinaryIO, place: Path, path: Path) -> Spool:
     is_new = not path.exists()
     if is_new:
         place.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     return Spool(path, is_new)
 
 
@@ -124,13 +125,3 @@ def blocks_of(stream: BinaryIO, shown: str) -> Iterator[bytes]:
         if not block:
             return
         yield block
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new name durable, where the system can do that for a directory."""
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
