@@ -10,17 +10,13 @@ memory is the operating system's word. The goals: 80,000 rows/s each, at most 45
 tenth the same for ten times the rows. "CPU" counts user and system time instead of the clock's.
 """
 
-import argparse
 import hashlib
-import resource
-import subprocess
-import sys
-import tempfile
 import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from benchmarks.apart import in_steps, peak_mb
 from enricher.checkpoint import JobSpec, Reader, Store
 from enricher.feed import RowFlow
 from enricher.mapping import KeyMaker, resolve
@@ -42,21 +38,10 @@ _STEPS = tuple(f"{verb} {source}" for source in ("csv", "parquet") for verb in (
 
 def main() -> None:
     """Make table and checkpoint, run each step in a process of its own and print its line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000])
-    parser.add_argument("--step", help=argparse.SUPPRESS)
-    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.step:
-        _measure(options.step, options.directory)
-        return
-    print(f"{'step':16}{'rows':>12}{'rows/s':>10}{'/ 80,000':>10}{'rows/CPU s':>12}{'peak MB':>9}")
-    for rows in options.rows:
-        with tempfile.TemporaryDirectory() as directory:
-            for step in (f"make {rows}", *_STEPS):
-                command = [sys.executable, "-m", "benchmarks.passes"]
-                command += ["--step", step, "--directory", directory]
-                subprocess.run(command, check=True)  # noqa: S603 — this very file
+    columns = (
+        f"{'step':16}{'rows':>12}{'rows/s':>10}{'/ 80,000':>10}{'rows/CPU s':>12}{'peak MB':>9}"
+    )
+    in_steps("benchmarks.passes", _STEPS, _measure, rows=[1_000_000], heading=columns)
 
 
 def _measure(step: str, directory: Path) -> None:
@@ -79,9 +64,8 @@ def _measure(step: str, directory: Path) -> None:
         seconds, cpu = time.perf_counter() - started, time.process_time() - worked
     if left:
         raise SystemExit(f"{left} runs are left to buy: the checkpoint does not know the rows")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     speeds = f"{rows / seconds:10,.0f}{rows / seconds / _GOAL:10.2f}{rows / cpu:12,.0f}"
-    print(f"{step:16}{rows:12,}{speeds}{peak:9,.0f}", flush=True)
+    print(f"{step:16}{rows:12,}{speeds}{peak_mb():9,.0f}", flush=True)
 
 
 def _flow(table: Table) -> RowFlow:

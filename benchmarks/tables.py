@@ -9,17 +9,13 @@ and removed again. "write" includes reading the input. Peak memory that is about
 sizes is what streaming means; 60 to 70 MB of it are Python and polars themselves.
 """
 
-import argparse
-import resource
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
+from benchmarks.apart import in_steps, peak_mb
 from enricher.model import (
     OutputColumn,
     RowStatus,
@@ -43,29 +39,13 @@ _OUTCOME = Outcome(RowStatus.COMPLETED, "", {"c1": "Makes anvils, and rockets", 
 
 def main() -> None:
     """Make the tables, run each step in a process of its own and print its line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rows", type=int, nargs="*", default=[200_000, 2_000_000])
-    parser.add_argument("--step", help=argparse.SUPPRESS)
-    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.step:
-        _measure(options.step, options.directory)
-        return
-    print(f"{'step':24}{'rows':>12}{'rows/s':>12}{'peak MB':>10}")
-    for rows in options.rows:
-        with tempfile.TemporaryDirectory() as directory:
-            for step in (f"make {rows}", *_STEPS):
-                _run_apart(step, directory)
-
-
-def _run_apart(step: str, directory: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.tables", "--step", step, "--directory", directory]
-    subprocess.run(command, check=True)  # noqa: S603 — this very file
+    columns = f"{'step':24}{'rows':>12}{'rows/s':>12}{'peak MB':>10}"
+    in_steps("benchmarks.tables", _STEPS, _measure, rows=[200_000, 2_000_000], heading=columns)
 
 
 def _measure(step: str, directory: Path) -> None:
     verb, source, *target = step.split()
-    if verb == "make":  # here, because a child begins with its parent's peak
+    if verb == "make":
         _make_tables(directory, int(source))
         return
     table = open_table(directory / f"in.{source}")
@@ -75,8 +55,7 @@ def _measure(step: str, directory: Path) -> None:
     rows = sum(frame.height for frame in table.batches()) if verb == "read" else 0
     seconds = time.perf_counter() - started
     rows = rows or sum(frame.height for frame in table.batches())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{step:24}{rows:12,}{rows / seconds:12,.0f}{peak:10,.0f}", flush=True)
+    print(f"{step:24}{rows:12,}{rows / seconds:12,.0f}{peak_mb():10,.0f}", flush=True)
 
 
 def _write(table: Table, target: Path) -> None:

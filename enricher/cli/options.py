@@ -7,17 +7,15 @@ import click
 from enricher.cli.choices import ALLOW_FAILURES, CHOOSING, SELECTION
 from enricher.cli.groups import (
     AGAIN,
-    MONEY,
-    PACE,
     PATH,
     ROWS,
     WHAT,
     Pair,
-    Parsed,
     option,
     together,
 )
 from enricher.cli.telling_options import TELLING_OPTIONS
+from enricher.cli.working import RETRY_LOCK, WORKING
 
 PROVIDER = option(
     "--provider",
@@ -103,154 +101,12 @@ KEY_FILES = option(
     group=WHAT,
     help=f"{_KEY_FILE} Repeatable for a job in shards, which run with the keys in turn.",
 )
-RATE = option(
-    "--rate",
-    type=Parsed("rate", "parse_rate"),
-    metavar="N|auto|unlimited",
-    group=PACE,
-    help="Requests per second, all endpoints together; 0.5 is one in two seconds, and above 1 a"
-    " fraction is rounded down. Default: auto, which starts at 5 and follows the server's"
-    " headers.",
-)
 STATUS_PREFIX = option(
     "--status-prefix",
     metavar="NAME",
     group=WHAT,
     help="Name the status columns NAME_status and NAME_error. Default: enrichment.",
 )
-LIMITER = option(
-    "--limiter",
-    metavar="local|host|URL",
-    group=PACE,
-    help="Who keeps the limit together: host, all jobs of yours on this machine with the same key;"
-    " local, this job alone; redis://HOST/0, all who name that server. Default: host.",
-)
-MODE = option(
-    "--mode",
-    type=click.Choice(["async", "sync", "auto"]),
-    group=PACE,
-    help="async submits and polls; sync holds one request per run, and what is open at a crash is"
-    " in doubt; auto may change to sync when that is clearly faster. Default: async.",
-)
-MAX_IN_FLIGHT = option(
-    "--max-in-flight",
-    type=Parsed("count", "parse_in_flight"),
-    metavar="N|auto",
-    group=PACE,
-    help="How many runs may be submitted and not finished. Default: auto, which sizes itself, up"
-    " to 1,000.",
-)
-RUN_TIMEOUT = option(
-    "--run-timeout",
-    type=Parsed("age", "parse_age"),
-    metavar="AGE",
-    group=PACE,
-    help="A run still going after this long shows as failed RUN_TIMEOUT; later invocations look"
-    " again and never submit it twice. Default: 2h.",
-)
-MAX_CREDITS = option(
-    "--max-credits",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="N",
-    group=MONEY,
-    help="Stop before this pass (a job from its start until it finishes, over all its invocations)"
-    " has used more than N credits of the workspace, what is in flight included. Runs go one at"
-    " a time until the cost of one is known.",
-)
-MAX_FAILURES = option(
-    "--max-failures",
-    type=Parsed("limit", "parse_limit"),
-    metavar="N|P%",
-    group=MONEY,
-    help="Stop when so many runs have failed in this invocation, or this share of those that ended"
-    " in it, once 20 have. Default: 50%.",
-)
-MAX_OUTAGE = option(
-    "--max-outage",
-    type=Parsed("age", "parse_age"),
-    metavar="AGE",
-    group=MONEY,
-    help="How long to wait for a server that does not answer, before stopping with code 4. Default:"
-    " 15m.",
-)
-MAX_ATTEMPTS = option(
-    "--max-attempts",
-    type=click.IntRange(min=1),
-    metavar="N",
-    group=AGAIN,
-    help="Submissions per run in all, for --retry-failed and --in-doubt retry. Default: 3.",
-)
-RETRY_LOCK = option(
-    "--retry-lock",
-    type=Parsed("age", "parse_age"),
-    metavar="AGE",
-    group=AGAIN,
-    help="Wait so long for another process to leave the checkpoint, before ending with code 4."
-    " Default: 0s.",
-)
-EACH_TIME = (
-    option(
-        "--max-runs",
-        type=click.IntRange(min=1),
-        metavar="N",
-        group=MONEY,
-        help="Submit at most N runs in this invocation; exact. Default: no limit.",
-    ),
-    option(
-        "--yes",
-        is_flag=True,
-        default=None,
-        group=MONEY,
-        help="Do not ask. Without it, more than 1,000 new runs are shown and asked about first,"
-        " on a terminal.",
-    ),
-    option(
-        "--stop-after",
-        type=Parsed("age", "parse_age"),
-        metavar="AGE",
-        group=MONEY,
-        help="Submit nothing more after this long (90s, 15m, 2h), and collect what is running for"
-        " up to a minute.",
-    ),
-    option(
-        "--in-doubt",
-        type=click.Choice(["hold", "retry", "fail"]),
-        group=AGAIN,
-        help="A submission whose answer was lost: leave it for a person, submit it again once after"
-        " all other work, or close it as failed. Default: hold.",
-    ),
-    option(
-        "--retry-failed",
-        is_flag=True,
-        default=None,
-        group=AGAIN,
-        help="Submit again what ended as failed before this pass. Runs that timed out or were not"
-        " found are looked at again, not submitted, unless --in-doubt retry.",
-    ),
-    option(
-        "--refresh-after",
-        type=Parsed("age", "parse_age"),
-        metavar="AGE",
-        group=AGAIN,
-        help="Run again, once, what is older than this (30d, 12h, 0s) when the pass begins; the old"
-        " result stays until a new one is complete.",
-    ),
-)
-"""Options that `resume` does not remember: they are given anew each time."""
-
-WORKING = (
-    MODE,
-    RATE,
-    LIMITER,
-    MAX_IN_FLIGHT,
-    RUN_TIMEOUT,
-    *EACH_TIME,
-    MAX_ATTEMPTS,
-    MAX_CREDITS,
-    MAX_FAILURES,
-    MAX_OUTAGE,
-)
-"""Options of how a job is worked off, which each `resume` may change."""
 
 
 JOB_ID = option(

@@ -15,14 +15,13 @@ from enricher.cli.options import (
     MOVED_INPUT,
     OUTPUT,
     OVERWRITE,
-    RETRY_LOCK,
     STATUS_PREFIX,
     TEXT,
-    WORKING,
 )
 from enricher.cli.telling_options import TELLING_OPTIONS
 from enricher.cli.voice import voice
 from enricher.cli.work import work
+from enricher.cli.working import RETRY_LOCK, WORKING
 
 
 @click.command(
