@@ -17,7 +17,8 @@ COMMAND = re.compile(r"enricher ((?:run|merge|plan) [^\n]*(?:\\\n[^\n]*)*)")
 
 
 def commands(text: str) -> list[list[str]]:
-    return [found.replace("\\\n", " ").split() for found in COMMAND.findall(text)]
+    found = (words.replace("\\\n", " ") for words in COMMAND.findall(text))
+    return [command.split("||")[0].split() for command in found]
 
 
 def assert_taken(arguments: list[str]) -> None:

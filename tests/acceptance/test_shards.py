@@ -184,11 +184,13 @@ EXAMPLE = ROOT / "docs/examples/parallel.sh"
 
 
 @pytest.mark.skipif(not shutil.which("parallel"), reason="GNU parallel is not installed")
-def test_gnu_parallel_runs_all_shards(desk: Desk) -> None:
+@pytest.mark.parametrize(("fail_rate", "code"), [(0.0, 0), (0.4, 3)])
+def test_gnu_parallel_runs_all_shards(new_desk, fail_rate: float, code: int) -> None:
+    desk = new_desk(fail_rate=fail_rate)
     leads(desk)
     planned(desk)
     program = desk.write("enricher", ["#!/bin/sh", f'exec "{sys.executable}" -m enricher "$@"'])
     program.chmod(0o755)
     path = f"{desk.folder}:{desk.env['PATH']}"
-    desk.start(under=("sh", str(EXAMPLE), "m.json", "out.csv"), env={"PATH": path}).end(0)
+    desk.start(under=("sh", str(EXAMPLE), "m.json", "out.csv"), env={"PATH": path}).end(code)
     assert len(cells(desk.folder / "out.csv").rows) == 42
