@@ -211,26 +211,43 @@ def test_what_a_flow_makes_of_each_code(
 # --- GitHub Actions, Docker -----------------------------------------------------------------------
 
 
-def test_the_workflow_keeps_the_checkpoint_and_runs_a_command_that_is_taken() -> None:
+def workflow_steps() -> list[dict[str, Any]]:
     text = (RUNNING / "github-actions/enrich-leads.yml").read_text(encoding="utf-8")
     workflow: dict[Any, Any] = yaml.safe_load(text)
     assert workflow["concurrency"] == {"group": "enrich-leads", "cancel-in-progress": False}
-    steps = workflow["jobs"]["enrich"]["steps"]
-    scripts = [step["run"] for step in steps if "run" in step]
-    (command,) = re.findall(r"^enricher (.*) \|\| code=\$\?$", "\n".join(scripts), re.MULTILINE)
-    assert_taken(shlex.split(command))
-    for script in scripts:
-        subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+    steps: list[dict[str, Any]] = workflow["jobs"]["enrich"]["steps"]
+    return steps
+
+
+def workflow_command() -> list[str]:
+    scripts = "\n".join(step.get("run", "") for step in workflow_steps())
+    (command,) = re.findall(r"^enricher (.*) \|\| code=\$\?$", scripts, re.MULTILINE)
+    return shlex.split(command)
+
+
+def test_the_workflow_runs_a_command_that_is_taken() -> None:
+    assert_taken(workflow_command())
+    for step in workflow_steps():
+        subprocess.run(["sh", "-n"], input=step.get("run", ""), text=True, check=True)
+
+
+def test_a_night_of_the_workflow_buys_nothing_that_the_cache_of_the_last_one_holds(
+    desk: Desk,
+) -> None:
     fetch, keep = (
-        next(step for step in steps if step.get("uses", "").startswith(f"actions/cache/{what}"))
+        next(step for step in workflow_steps() if f"actions/cache/{what}" in step.get("uses", ""))
         for what in ("restore", "save")
     )
     assert keep["if"] == "always()"
-    assert (fetch["with"]["path"], fetch["with"]["key"]) == (
-        keep["with"]["path"],
-        keep["with"]["key"],
-    )
-    assert Path("leads.enriched.csv.checkpoint.db").match(keep["with"]["path"])
+    cached = keep["with"]["path"]
+    assert (fetch["with"]["path"], fetch["with"]["key"]) == (cached, keep["with"]["key"])
+    desk.do(*workflow_command())
+    assert len(desk.bought) == 3
+    kept = set(desk.folder.glob(cached)) | {desk.folder / "leads.csv", desk.folder / JOB.name}
+    for path in set(desk.folder.iterdir()) - kept:  # the next night begins with a fresh checkout
+        path.unlink()
+    assert desk.do(*workflow_command(), "--json").json["rows"]["reused"] == 3
+    assert len(desk.bought) == 3
 
 
 @pytest.mark.parametrize(
@@ -240,9 +257,7 @@ def test_the_workflow_keeps_the_checkpoint_and_runs_a_command_that_is_taken() ->
 def test_what_the_workflow_makes_of_each_code(
     code: int, ends: int, told: str, tmp_path: Path
 ) -> None:
-    text = (RUNNING / "github-actions/enrich-leads.yml").read_text(encoding="utf-8")
-    steps = yaml.safe_load(text)["jobs"]["enrich"]["steps"]
-    (script,) = [step["run"] for step in steps if step.get("name") == "Enrich"]
+    (script,) = [step["run"] for step in workflow_steps() if step.get("name") == "Enrich"]
     folder = schedulers.program_that_ends_with(code, tmp_path)
     done = subprocess.run(
         ["bash", "-e", "-c", script],
