@@ -1,28 +1,29 @@
-"""Other checkpoints near by that know a list already: with them its rows need not be bought."""
+"""Other checkpoints near by: with them, what they know already need not be bought."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from enricher.api.wiring import Prepared
 from enricher.checkpoint import Reader
 from enricher.errors import CheckpointError
+from enricher.feed import RowFlow
+from enricher.job import Job
 
 _ROWS_ASKED = 100
 _MOST = 20
 """Checkpoints of a folder that are looked into."""
 
 
-def known_elsewhere(ready: Prepared) -> Iterator[str]:
+def known_elsewhere(job: Job, flow: RowFlow) -> Iterator[str]:
     """A line if a checkpoint beside the input, or beside the job's own, has results of the list.
 
     Of a job in shards the first one says it: the others would say the same.
     """
-    shard = ready.job.shard
-    near = [] if shard and shard.index else _near(ready)
-    rows = ready.flow.samples(_ROWS_ASKED) if near else []
-    keys = list(dict.fromkeys(map(ready.flow.keys.key, rows)))
+    shard = job.shard
+    near = [] if shard and shard.index else _near(job)
+    rows = flow.samples(_ROWS_ASKED) if near else []
+    keys = list(dict.fromkeys(map(flow.keys.key, rows)))
     for path in near:
         with suppress(CheckpointError), Reader(path) as reader:  # else it is of no use here
             if known := len(reader.records(keys)):
@@ -35,11 +36,24 @@ def known_elsewhere(ready: Prepared) -> Iterator[str]:
                 return
 
 
-def _near(ready: Prepared) -> list[Path]:
-    job = ready.job
+def writer_of(output: Path) -> Path | None:
+    """The checkpoint beside `output` whose job wrote it, if there is one."""
+    for path in _checkpoints_in([output.parent]):
+        with suppress(CheckpointError), Reader(path) as reader:
+            if reader.wrote(str(output)):
+                return path
+    return None
+
+
+def _near(job: Job) -> list[Path]:
     folders = {job.checkpoint.parent}
     folders |= {job.input.parent} if isinstance(job.input, Path) else set()
-    found = {path for folder in folders for path in folder.glob("*.checkpoint.db")}
+    return [path for path in _checkpoints_in(folders) if path != job.checkpoint]
+
+
+def _checkpoints_in(folders: Iterable[Path]) -> list[Path]:
+    """Those used last."""
+    found = [path for folder in folders for path in folder.glob("*.checkpoint.db")]
     with suppress(OSError):
-        return sorted(found - {job.checkpoint}, key=lambda path: -path.stat().st_mtime)[:_MOST]
+        return sorted(found, key=lambda path: -path.stat().st_mtime)[:_MOST]
     return []

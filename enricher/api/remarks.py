@@ -108,7 +108,7 @@ def remarks_on_purchase(census: Census, ready: Prepared) -> Iterator[str]:
             f" --require {shlex.quote(label)} skips them"
         )
     if census.new_runs and not census.reused and ready.job.refresh_after is None:
-        yield from known_elsewhere(ready)
+        yield from known_elsewhere(ready.job, ready.flow)
 
 
 def remarks_on_target(ready: Prepared, reader: Reader | None) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """The files that a job writes: the output and the failures, which of them may be replaced."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from enricher import sink
+from enricher.api.neighbours import writer_of
 from enricher.checkpoint import Reader
 from enricher.checkpoint.exports import was_exported
 from enricher.errors import OutputError
@@ -81,9 +84,19 @@ def check_replaceable(job: Job, reader: Reader | None, places: Sequence[Place]) 
         if sink.exists(path) and not (reader and is_ours(reader, path)):
             raise OutputError(
                 f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
-                mend="Name another file, or replace this one with --overwrite.",
+                mend=_mend_of(path),
                 code="output_exists",
             )
+
+
+def _mend_of(path: Place) -> str:
+    wrote = writer_of(path) if isinstance(path, Path) else None
+    if wrote is None:
+        return "Name another file, or replace this one with --overwrite."
+    return (
+        f"A job of {wrote.name} did: --checkpoint {shlex.quote(str(wrote))} goes on with what it has"
+        " bought. Else name another file, or replace this one with --overwrite."
+    )
 
 
 def dialect_for(job: Job, table: Table, path: Place) -> Dialect | None:

@@ -1,6 +1,7 @@
 """Job files as a user has them: written by `init`, looked at by `plan`, run, and gone on with."""
 
 import json
+import re
 import tomllib
 
 from tests.acceptance.desk import COMPANIES, Desk, cells
@@ -80,6 +81,18 @@ def test_an_error_tells_programs_what_is_known_of_the_job(desk: Desk) -> None:
     assert (told["outcome"], told["error"]["code"]) == ("error", "output_exists")
     assert (told["provider"], told["target"]) == ("bitscale", COMPANIES.id)
     assert told["output"] == str(desk.folder / "leads.enriched.csv")
+
+
+def test_an_output_of_another_checkpoint_is_refused_with_the_name_of_that_checkpoint(
+    desk: Desk,
+) -> None:
+    job_file(desk)
+    desk.do("run", "leads.job.toml", "--checkpoint", "first.checkpoint.db")
+    bought = len(desk.bought)
+    told = desk.do("run", "leads.job.toml", exits=1)
+    (known,) = re.findall(r"--checkpoint (\S+) goes on", told.err)
+    desk.do("run", "leads.job.toml", "--checkpoint", known)
+    assert len(desk.bought) == bought
 
 
 def test_the_schema_is_one_json_object(desk: Desk) -> None:
