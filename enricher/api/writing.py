@@ -94,8 +94,8 @@ def _mend_of(path: Place) -> str:
     if wrote is None:
         return "Name another file, or replace this one with --overwrite."
     return (
-        f"A job of {wrote.name} did: --checkpoint {shlex.quote(str(wrote))} goes on with what it has"
-        " bought. Else name another file, or replace this one with --overwrite."
+        f"A job of {wrote.name} did: --checkpoint {shlex.quote(str(wrote))} goes on with what it"
+        " has bought. Else name another file, or replace this one with --overwrite."
     )
 
 

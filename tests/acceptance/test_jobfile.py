@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import tomllib
 
 from tests.acceptance.desk import COMPANIES, Desk, cells
@@ -90,8 +91,8 @@ def test_an_output_of_another_checkpoint_is_refused_with_the_name_of_that_checkp
     desk.do("run", "leads.job.toml", "--checkpoint", "first.checkpoint.db")
     bought = len(desk.bought)
     told = desk.do("run", "leads.job.toml", exits=1)
-    (known,) = re.findall(r"--checkpoint (\S+) goes on", told.err)
-    desk.do("run", "leads.job.toml", "--checkpoint", known)
+    (known,) = re.findall(r"--checkpoint (.*) goes on", told.err)
+    desk.do("run", "leads.job.toml", "--checkpoint", *shlex.split(known))
     assert len(desk.bought) == bought
 
 
