@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -220,19 +221,44 @@ def test_types_are_learned_from_all_rows_not_from_the_first(tmp_path):
 
 
 def test_results_that_arrive_between_the_passes_are_written_too(tmp_path):
-    arriving = iter([None, 1, "x", {"a": 1}])
+    arriving = iter([1, "x", {"a": 1}])
     frame = pl.DataFrame({"0": ["a", "b"]})
     values = []
 
     def pairs():
-        values.append(next(arriving, None))
-        outcomes = [done(value) for value in values[-2:]]
-        yield frame, [*outcomes, *[done(None)] * (2 - len(outcomes))]
+        values.append(next(arriving))
+        latest = [None, *values][-2:]
+        yield frame, [done(None)] * 2
+        yield frame, [done(value) for value in latest]
 
     write(tmp_path / "out.parquet", Layout(("id",), EMAIL), pairs)
     rows = pl.read_parquet(tmp_path / "out.parquet").rows()
-    assert len(rows) == 2
-    assert [row[1] for row in rows] == ['"x"', '{"a":1}']
+    assert [row[1] for row in rows] == [None, None, '"x"', '{"a":1}']
+
+
+def test_one_pass_is_enough_where_the_first_batch_tells_all_types(tmp_path):
+    passes = []
+
+    def pairs():
+        passes.append(1)
+        for number in range(3):
+            yield pl.DataFrame({"0": ["x"]}), [done(number)]
+
+    write(tmp_path / "out.parquet", Layout(("id",), EMAIL), pairs)
+    assert passes == [1]
+    assert pl.read_parquet(tmp_path / "out.parquet")["Email"].to_list() == [0, 1, 2]
+
+
+def test_rows_that_become_much_larger_are_written_in_smaller_groups(tmp_path):
+    def pairs():
+        for number in range(12):
+            size = 1 if number < 2 else 12_000
+            yield pl.DataFrame({"0": ["x"] * 1_000}), [done("y" * size)] * 1_000
+
+    write(tmp_path / "out.parquet", Layout(("id",), EMAIL), pairs)
+    groups = pq.ParquetFile(tmp_path / "out.parquet").metadata
+    most = max(groups.row_group(group).num_rows for group in range(groups.num_row_groups))
+    assert (groups.num_rows, most * 12_000 <= 1 << 27) == (12_000, True)
 
 
 def test_pairs_are_asked_for_in_the_thread_of_the_caller(tmp_path):

@@ -106,8 +106,8 @@ def write(place: Place, layout: Layout, pairs: _Pairs) -> Written:
     Args:
         place: a new file, one to be replaced, `-`, an object, or a database with a table.
         layout: the columns.
-        pairs: called for each pass over the rows; Parquet needs two, and one more whenever an
-            outcome appeared in between that its column's type does not hold. Pairs without rows
+        pairs: called for each pass over the rows; Parquet needs another one whenever an outcome
+            came that its column's type, as it was known by then, does not hold. Pairs without rows
             are welcome: they tell the types of the input's columns.
 
     Raises:

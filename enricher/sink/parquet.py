@@ -1,10 +1,11 @@
-"""Parquet: one pass to learn the types, one to write."""
+"""Parquet, in one pass where the first batch tells the types of all, else in two."""
 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from queue import Full, Queue
 from typing import BinaryIO
@@ -31,7 +32,7 @@ _BYTES_A_GROUP = 1 << 26
 
 
 class _TypesGrew(Exception):
-    """An outcome appeared since the first pass that the types learned there do not hold."""
+    """A row came that the types, or the size of the groups, of the file under way do not suit."""
 
 
 class _Abandoned(Exception):
@@ -57,16 +58,17 @@ def check_parquet_names(path: Place, layout: Layout) -> None:
 def write_parquet(path: Path, layout: Layout, pairs: Callable[[], Iterable[Pair]]) -> Written:
     """Write all rows to `path`, input types kept and output types learned.
 
+    A pass whose types turn out too narrow goes on for the sake of the types alone, so that the next
+    one knows all of them; only an outcome that appears meanwhile makes a third one.
+
     Raises:
         OutputError: the file cannot be made, the disk did not take it, or Parquet cannot hold it.
     """
     learned = _Learned(layout)
-    for frame, outcomes in pairs():
-        learned.add(frame, outcomes)
     while True:
         # Each time a new file: threads of a writer that was given up may still write to the old.
         with suppress(_TypesGrew), replacing(path) as (file, place):  # types can only widen
-            rows = _write_once(path, file, learned, pairs())
+            rows = _write_once(path, file, learned, iter(pairs()))
             _check_rows(path, place, rows)
             return Written()
 
@@ -117,16 +119,18 @@ class _Learned:
         a_row = max(1, size // max(1, self._rows))
         return max(1, min(_MOST_ROWS_A_GROUP, _BYTES_A_GROUP // a_row))
 
-    def frames(self, pairs: Iterable[Pair]) -> Iterator[pl.DataFrame]:
+    def frames(self, pairs: Iterator[Pair]) -> Iterator[pl.DataFrame]:
         """The rows as they are written.
 
         Raises:
-            _TypesGrew: a value was not there when the types were learned.
+            _TypesGrew: some cannot be; all were learned from.
         """
-        dtypes = self.dtypes()
+        dtypes, rows_a_group = self.dtypes(), self.rows_a_group()
         for frame, outcomes in pairs:
             self.add(frame, outcomes)
-            if self.dtypes() != dtypes:
+            if self.dtypes() != dtypes or self.rows_a_group() * 2 < rows_a_group:
+                for pair in pairs:
+                    self.add(*pair)
                 raise _TypesGrew
             yield self._frame(frame, outcomes, dtypes)
 
@@ -145,18 +149,21 @@ class _Learned:
         return pl.DataFrame(dict(self._layout.arranged(named)))
 
 
-def _write_once(path: Path, file: BinaryIO, learned: _Learned, pairs: Iterable[Pair]) -> int:
+def _write_once(path: Path, file: BinaryIO, learned: _Learned, pairs: Iterator[Pair]) -> int:
     """Feed the writer from this thread, and return the number of rows.
 
     Polars would run the generator in threads of its own, where a database connection behind
     `pairs` may not be used and where Ctrl-C does not arrive.
     """
+    first = list(islice(pairs, 1))
+    for pair in first:
+        learned.add(*pair)
     queue: _Queue = Queue(2)
     rows, is_complete = 0, False
     with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
         writing = pool.submit(_sink, file, learned.schema(), learned.rows_a_group(), queue)
         try:
-            for frame in learned.frames(pairs):
+            for frame in learned.frames(chain(first, pairs)):
                 rows += frame.height
                 if not _put(frame, queue, writing):
                     break
