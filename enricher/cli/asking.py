@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from enricher.cli.groups import MONEY, Parsed, option, together
 from enricher.cli.options import BASE_URL, KEY_FILE
-from enricher.cli.telling import one_line, tell, warn
+from enricher.cli.programs import one_line
+from enricher.cli.telling import tell, warn
 
 if TYPE_CHECKING:
     from enricher.api.workspaces import Access

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
+from enricher.cli.ending import tell_summary
 from enricher.cli.groups import PATH
-from enricher.cli.telling import say, tell, tell_summary
+from enricher.cli.telling import say, tell
 from enricher.cli.work import attended
 from enricher.errors import InputError
 

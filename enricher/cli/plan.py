@@ -11,8 +11,9 @@ import click
 from enricher.cli.groups import GroupedCommand
 from enricher.cli.options import JOB_OPTIONS
 from enricher.cli.ordering import order_of
+from enricher.cli.programs import check_summary_file, tell_programs
 from enricher.cli.sharding import SHARDS
-from enricher.cli.telling import check_summary_file, tell, tell_programs, warn
+from enricher.cli.telling import tell, warn
 from enricher.harmless import printable
 
 if TYPE_CHECKING:

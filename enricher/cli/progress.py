@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from enricher.cli.telling import is_terminal, people, say
+from enricher.cli.streams import is_terminal, people
+from enricher.cli.telling import say
 from enricher.cli.voice import voice
 from enricher.notice import EventName
 

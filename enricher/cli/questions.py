@@ -3,7 +3,7 @@
 import select
 import sys
 
-from enricher.cli.telling import is_terminal, people
+from enricher.cli.streams import is_terminal, people
 
 _LISTEN = 0.1
 """Seconds that a wait for an answer lasts before signals are looked at."""

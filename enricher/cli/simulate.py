@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from enricher.cli.telling import one_line, tell
+from enricher.cli.programs import one_line
+from enricher.cli.telling import tell
 from enricher.errors import CannotGoOn
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import click
 
 from enricher.cli.groups import PATH, WHAT, GroupedCommand, option
 from enricher.cli.options import JOB_ID
+from enricher.cli.programs import one_line
 from enricher.cli.sharding import MANIFEST, STATE_DIR, shard_lines
-from enricher.cli.telling import one_line, tell
+from enricher.cli.telling import tell
 from enricher.cli.telling_options import JSON
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import click
 
+from enricher.cli.ending import bug_of, tell_error, tell_stop
 from enricher.cli.signals import Interrupted
-from enricher.cli.telling import bug_of, say, tell, tell_error, tell_stop
+from enricher.cli.telling import say, tell
 from enricher.cli.voice import voice
 from enricher.errors import EnricherError, UsageError
 

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enricher.cli.ending import signal_name, tell_summary
 from enricher.cli.metering import Meter
+from enricher.cli.programs import check_summary_file
 from enricher.cli.progress import Progress, shown_progress
 from enricher.cli.questions import answered_yes
 from enricher.cli.signals import watch
-from enricher.cli.telling import check_summary_file, detail, say, signal_name, tell_summary
+from enricher.cli.telling import detail, say
 from enricher.cli.telling import warn as tell_warning
 from enricher.cli.voice import voice
 from enricher.errors import EnricherError
