@@ -46,7 +46,8 @@ class Choice:
 
     def described(self) -> list[Any]:
         """As JSON; empty for all rows."""
-        return [] if self == Choice() else list(astuple(self))
+        where, require, *rows = astuple(self)
+        return [] if self == Choice() else [where, list(require), *rows]
 
 
 class Selection:

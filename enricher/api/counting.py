@@ -34,9 +34,12 @@ async def counted(invocation: Invocation, census: Census | None) -> Census:
     ready, hooks, reader = invocation.ready, invocation.hooks, invocation.reader
     of_target = list(remarks_on_target(ready, reader))
     is_new = reader.census(invocation.id) is None
-    found, before = await _census(invocation, census)
+    kept = _kept(invocation)
+    found, before = (kept, None) if kept else await _read(invocation, census)
     if census is None:
         check_consent(ready, found, hooks.consent, reader)
+    to_submit = "counted before" if kept else f"{found.new_runs:,} new runs to submit"
+    hooks.detail(Notice(EventName.STARTED, f"{found.total:,} rows, {to_submit}"))
     _remark(invocation, found, before)
     if found.new_runs:
         purchase = remarks_on_purchase(found, ready) if is_new or before else ()
@@ -46,16 +49,24 @@ async def counted(invocation: Invocation, census: Census | None) -> Census:
     return found
 
 
-async def _census(invocation: Invocation, census: Census | None) -> tuple[Census, Census | None]:
-    """Read the whole input once, unless an earlier reading of the very same file is stored.
+def _kept(invocation: Invocation) -> Census | None:
+    """What an earlier reading of the very same file found, if that will do."""
+    stored = invocation.reader.census(invocation.id)
+    if stored is None or invocation.job.step:  # the rows of a later step may be others
+        return None
+    is_seen = stored["seen"] == seen_of(invocation.ready, invocation.flow)
+    if not is_seen or _asks_about(invocation, stored["census"]):
+        return None
+    return Census(**stored["census"])
+
+
+async def _read(invocation: Invocation, census: Census | None) -> tuple[Census, Census | None]:
+    """Read the whole input once, unless that was done just now.
 
     Returns also what the last reading found if the file was another then.
     """
     seen = seen_of(invocation.ready, invocation.flow)
     stored = invocation.reader.census(invocation.id)
-    is_seen = stored and stored["seen"] == seen and not invocation.job.step  # its rows may vary
-    if stored and is_seen and not _asks_about(invocation, stored["census"]):
-        return Census(**stored["census"]), None
     if census is None or seen["wanted"]:
         census = await invocation.feeder.run(invocation.flow.census, invocation.lookup())
     found = {"seen": seen, "census": asdict(census)}
@@ -70,10 +81,8 @@ def _asks_about(invocation: Invocation, census: Mapping[str, Any]) -> bool:
 
 def _remark(invocation: Invocation, census: Census, before: Census | None) -> None:
     """Say what a person should know about what was read."""
-    job, ready, hooks = invocation.job, invocation.ready, invocation.hooks
-    words = f"{census.total:,} rows, {census.new_runs:,} new runs to submit"
-    hooks.detail(Notice(EventName.STARTED, words))
+    job, ready = invocation.job, invocation.ready
     invocation.account.since_last = since_last(census, before)
     of_reading = () if job.step else remarks_on_reading(job, ready.table, census)
     for remark in (*of_reading, *remarks_on(census, ready)):
-        hooks.warn(remark)
+        invocation.hooks.warn(remark)

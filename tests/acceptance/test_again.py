@@ -37,6 +37,13 @@ def test_again_submits_nothing_and_writes_the_same_bytes(finished: Desk) -> None
     assert len(finished.bought) == 9
 
 
+@pytest.mark.parametrize("which", [(), ("--sample", 5), ("--where", "Website IS NOT NULL")])
+def test_a_list_that_nobody_touched_is_not_counted_again(finished: Desk, which) -> None:
+    finished.do(*RUN, *CHOSEN, *which)
+    again = finished.do(*RUN, *CHOSEN, *which, "-v").err.splitlines()
+    assert "12 rows, counted before" in again[0], "what is left to submit was not looked up"
+
+
 def test_a_finished_list_can_be_had_at_another_place_too(finished: Desk) -> None:
     (finished.folder / "sub").mkdir()
     finished.do("resume", CHECKPOINT, "-o", "sub/copy.csv", "--rate", "7")
