@@ -13,6 +13,9 @@ from decimal import Decimal
 
 from enricher.model import Json
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""Made once: `json.dumps` would make one for each cell."""
+
 
 def as_text(value: object) -> str:
     """Return the text of one input cell.
@@ -62,7 +65,7 @@ def as_csv(value: Json) -> str | None:
 
 def as_json(value: Json) -> str:
     """Return `value` as compact JSON text in the script it was written in."""
-    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return well_formed(_COMPACT.encode(value))
 
 
 def as_plain(value: object) -> Json:

@@ -3,7 +3,9 @@
 import re
 import unicodedata
 
-_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # the full-width forms are meant
+FORMULA_BEGINS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  # the full-width forms are meant
+"""What may make a spreadsheet take a text for a formula."""
+
 _PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -29,4 +31,4 @@ def is_formula(text: str) -> bool:
     It does with what begins with `=` `+` `-` `@`, and with a tab or a line end, which some pass
     over; full-width forms count as the plain ones do. A plain number is a number.
     """
-    return bool(_FORMULA.match(text)) and not _PLAIN_NUMBER.fullmatch(text)
+    return text[:1] in FORMULA_BEGINS and not _PLAIN_NUMBER.fullmatch(text)

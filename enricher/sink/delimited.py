@@ -11,7 +11,7 @@ import polars as pl
 from enricher.cell import as_csv
 from enricher.column import column_as_text
 from enricher.formats import Dialect, parse_name
-from enricher.harmless import is_formula
+from enricher.harmless import FORMULA_BEGINS, is_formula
 from enricher.model import Json
 from enricher.record import Outcome
 from enricher.sink.layout import Layout, Pair, Written
@@ -52,29 +52,28 @@ class _ForeignText:
         self.formulas = 0
         self._safe = safe
 
-    def cell(self, value: Json) -> str | None:
-        """The text of an enriched cell; `None` is an empty field."""
-        text = as_csv(value)
-        if not isinstance(value, str) or not is_formula(value):
-            return text
-        self.formulas += 1
-        return f"'{text}" if self._safe else text
+    def cells(self, values: Sequence[Json]) -> list[str | None]:
+        """The texts of enriched cells; `None` is an empty field."""
+        texts = list(map(as_csv, values))
+        suspects = [place for place, text in enumerate(texts) if text and text[0] in FORMULA_BEGINS]
+        for place in suspects:
+            value = values[place]
+            if isinstance(value, str) and is_formula(value):
+                self.formulas += 1
+                texts[place] = f"'{texts[place]}" if self._safe else texts[place]
+        return texts
 
-    def column(self, outcomes: Sequence[Outcome], output: str) -> pl.Series:
-        """The cells of an output."""
-        return self.text(values_of(outcomes, output))
-
-    def text(self, values: Iterable[Json]) -> pl.Series:
-        """Some cells as a column."""
-        return pl.Series(list(map(self.cell, values)), dtype=pl.String)
+    def column(self, values: Sequence[Json]) -> pl.Series:
+        """The same as a column."""
+        return pl.Series(self.cells(values), dtype=pl.String)
 
 
 def _header(layout: Layout, foreign: _ForeignText) -> pl.DataFrame:
     """The names; an empty one is written as nothing, like an empty cell."""
     ours = layout.names()[len(layout.columns) :]
-    makers: list[Callable[[], str | None]] = [partial(str, name) for name in layout.columns]
-    makers += [partial(foreign.cell, name) for name in ours]
-    cells = [make() for make in layout.arranged(makers)]
+    makers: list[Callable[[], list[str | None]]] = [partial(list, (n,)) for n in layout.columns]
+    makers += [partial(foreign.cells, [name]) for name in ours]
+    cells = [make()[0] for make in layout.arranged(makers)]
     return pl.DataFrame(
         [pl.Series(str(i), [cell or None], dtype=pl.String) for i, cell in enumerate(cells)]
     )
@@ -89,10 +88,10 @@ def _rows(
         partial(column_as_text, series.alias(name))
         for name, series in zip(layout.columns, frame.get_columns(), strict=True)
     ]
-    makers += [partial(foreign.column, outcomes, output.id) for output in layout.outputs]
+    makers += [partial(foreign.column, values) for values in values_of(outcomes, layout.outputs)]
     makers += [
         lambda: statuses,
-        lambda: pl.Series(list(map(foreign.cell, errors)), dtype=pl.String),
+        lambda: foreign.column(errors.to_list()),
     ]
     columns = [make() for make in layout.arranged(makers)]
     return pl.DataFrame([column.alias(str(index)) for index, column in enumerate(columns)])

@@ -41,8 +41,8 @@ def _columns(
     frame: pl.DataFrame, outcomes: Sequence[Outcome], layout: Layout
 ) -> Iterator[list[str]]:
     yield from map(_as_json, frame.get_columns())
-    for output in layout.outputs:
-        yield [as_json(value) for value in values_of(outcomes, output.id)]
+    for values in values_of(outcomes, layout.outputs):
+        yield list(map(as_json, values))
     yield from map(_as_json, status_and_error(outcomes))
 
 

@@ -1,19 +1,20 @@
 """A batch of outcomes, column by column."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from enricher.cell import well_formed
-from enricher.model import (
-    Json,
-)
+from enricher.model import Json, OutputColumn
 from enricher.record import Outcome
 
+_NOTHING: Mapping[str, Json] = {}
 
-def values_of(outcomes: Sequence[Outcome], key: str) -> list[Json]:
-    """The values of the output `key`; `None` where there is none."""
-    return [outcome.outputs.get(key) if outcome.outputs else None for outcome in outcomes]
+
+def values_of(outcomes: Sequence[Outcome], columns: Sequence[OutputColumn]) -> list[list[Json]]:
+    """For each column the values of all rows; `None` where there is none."""
+    rows = [outcome.outputs or _NOTHING for outcome in outcomes]
+    return [[row.get(column.id) for row in rows] for column in columns]
 
 
 def status_and_error(outcomes: Sequence[Outcome]) -> tuple[pl.Series, pl.Series]:

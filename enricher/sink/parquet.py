@@ -15,6 +15,7 @@ from polars.io.plugins import register_io_source
 
 from enricher.cell import as_plain
 from enricher.errors import OutputError
+from enricher.model import Json
 from enricher.places import Place
 from enricher.record import Outcome
 from enricher.sink.layout import OWN_NAMES, Layout, Pair, Written, check_distinct_names
@@ -85,7 +86,8 @@ class _Learned:
         self._rows = 0
         self._input_bytes = 0
 
-    def add(self, frame: pl.DataFrame, outcomes: Sequence[Outcome]) -> None:
+    def add(self, frame: pl.DataFrame, outcomes: Sequence[Outcome]) -> list[list[Json]]:
+        """Learn from a batch, and give the values of each output."""
         if not self._rows:
             self._inputs = frame.dtypes
             places = [place for place, dtype in enumerate(frame.dtypes) if dtype == pl.Object]
@@ -94,8 +96,10 @@ class _Learned:
         self._input_bytes += int(frame.estimated_size())
         for place, shape in self._mixed.items():
             shape.add(map(as_plain, frame.to_series(place).to_list()))
-        for output, shape in zip(self._layout.outputs, self._shapes, strict=True):
-            shape.add(values_of(outcomes, output.id))
+        values = values_of(outcomes, self._layout.outputs)
+        for shape, shown in zip(self._shapes, values, strict=True):
+            shape.add(shown)
+        return values
 
     def dtypes(self) -> list[pl.DataType | None]:
         """The types of the outputs; `None` is JSON text."""
@@ -127,23 +131,20 @@ class _Learned:
         """
         dtypes, rows_a_group = self.dtypes(), self.rows_a_group()
         for frame, outcomes in pairs:
-            self.add(frame, outcomes)
+            values = self.add(frame, outcomes)
             if self.dtypes() != dtypes or self.rows_a_group() * 2 < rows_a_group:
                 for pair in pairs:
                     self.add(*pair)
                 raise _TypesGrew
-            yield self._frame(frame, outcomes, dtypes)
+            outputs = map(as_series, values, dtypes)
+            yield self._frame(frame, [*outputs, *status_and_error(outcomes)])
 
-    def _frame(
-        self, frame: pl.DataFrame, outcomes: Sequence[Outcome], dtypes: list[pl.DataType | None]
-    ) -> pl.DataFrame:
+    def _frame(self, frame: pl.DataFrame, outputs: Sequence[pl.Series]) -> pl.DataFrame:
         columns = frame.get_columns()
         for place, shape in self._mixed.items():
             values = [as_plain(value) for value in columns[place].to_list()]
             columns[place] = as_series(values, shape.dtype())
-        for output, dtype in zip(self._layout.outputs, dtypes, strict=True):
-            columns.append(as_series(values_of(outcomes, output.id), dtype))
-        columns.extend(status_and_error(outcomes))
+        columns.extend(outputs)
         # By a dict: of a list, polars gives columns with an empty name another one.
         named = list(zip(self._names, columns, strict=True))
         return pl.DataFrame(dict(self._layout.arranged(named)))

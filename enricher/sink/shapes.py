@@ -4,7 +4,7 @@ A `Shape` is shown one value after the other and remembers only what kinds there
 size does not grow with the rows. A column that no type holds becomes text, each value as JSON.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -146,23 +146,39 @@ def as_series(values: Sequence[Json], dtype: pl.DataType | None) -> pl.Series:
     if dtype is None:
         texts = [None if value is None else as_json(value) for value in values]
         return pl.Series(texts, dtype=pl.String)
-    if dtype.is_integer():  # nothing to fit
+    if dtype.is_integer() or isinstance(dtype, pl.Boolean):  # nothing to fit
         return pl.Series(values, dtype=dtype)
-    return pl.Series([_fitted(value, dtype) for value in values], dtype=dtype)
+    fit = _fit(dtype)
+    fitted = [None if value is None else fit(value) for value in values]
+    return pl.Series(fitted, dtype=dtype)
 
 
-def _fitted(value: Json, dtype: DataTypeClass | pl.DataType) -> Any:
-    """`value` as polars wants it: numbers of the due kind, every field of a struct."""
-    if value is None:
-        return None
-    if isinstance(dtype, pl.String):
-        return well_formed(value)
-    if isinstance(dtype, pl.Float64):
-        return float(value)
-    if isinstance(dtype, pl.Decimal):
-        return Decimal(value)
-    if isinstance(dtype, pl.List):
-        return [_fitted(item, dtype.inner) for item in value]
-    if isinstance(dtype, pl.Struct):
-        return {field.name: _fitted(value.get(field.name), field.dtype) for field in dtype.fields}
-    return value
+def _fit(dtype: DataTypeClass | pl.DataType) -> Callable[[Any], Any]:
+    """What makes a value as polars wants it: numbers of the due kind, every field of a struct."""
+    match dtype:
+        case pl.String():
+            return well_formed
+        case pl.Float64():
+            return float
+        case pl.Decimal():
+            return Decimal
+        case pl.List():
+            return _fit_list(_fit(dtype.inner))
+        case pl.Struct():
+            return _fit_struct({field.name: _fit(field.dtype) for field in dtype.fields})
+        case _:
+            return lambda value: value
+
+
+def _fit_list(fit: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[Any]]:
+    return lambda items: [None if item is None else fit(item) for item in items]
+
+
+def _fit_struct(fits: Mapping[str, Callable[[Any], Any]]) -> Callable[[Mapping[str, Any]], Any]:
+    def fitted(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: None if (value := given.get(name)) is None else fit(value)
+            for name, fit in fits.items()
+        }
+
+    return fitted

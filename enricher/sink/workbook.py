@@ -128,7 +128,7 @@ def _rows(
     frame: pl.DataFrame, outcomes: Sequence[Outcome], layout: Layout
 ) -> Iterator[tuple[Any, ...]]:
     columns = [_python_values(series) for series in frame.get_columns()]
-    columns += [values_of(outcomes, output.id) for output in layout.outputs]
+    columns += values_of(outcomes, layout.outputs)
     columns += [series.to_list() for series in status_and_error(outcomes)]
     return zip(*layout.arranged(columns), strict=True)
 
