@@ -530,6 +530,20 @@ def build_house(folder: Path, files: dict[str, str]) -> list[Module]:
     return read_house(folder / "enricher")
 
 
+def test_every_room_has_its_floor_in_the_guide_for_contributors() -> None:
+    rows = re.findall(r"^\| (\d|aside)[^|]*\|(.*)", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    told: dict[str, str] = {}
+    for floor, text in rows:
+        told[floor] = told.get(floor, "") + text
+    missing = [
+        (room, floor)
+        for floor, rooms in [*enumerate(FLOORS), ("aside", {ASIDE})]
+        for room in sorted(rooms)
+        if f"`{room}`" not in told[str(floor)]
+    ]
+    assert missing == []
+
+
 @pytest.mark.skipif(not (PACKAGE / "__main__.py").exists(), reason="no command line yet")
 def test_help_waits_for_nothing_heavy() -> None:
     imported = imported_by("-m", "enricher", "--help")
