@@ -1,7 +1,17 @@
 """The verbs of the program. The doors (`cli`, later others) call these and nothing below them.
 
 `plan` and `run` take a `Job`, the rest a checkpoint. Each returns a value for the door to show;
-problems are raised as the classes of `errors`.
+problems are raised as the classes of `errors`. The way of a run through the rooms:
+
+    orders       options, environment and job file to one `Job`; `going_on` one that was begun
+    running      the lock (`turns`), then all that is free to ask (`wiring`, `inputs`, `limits`)
+    invocation   what one life of a job holds: its pass, its checkpoint (`opened`), its `account`
+    counting     the rows, the consent of a person, what to know before (`remarks`, `planning`)
+    shift        rows to the engine (`feeder`, `engines`), its events to the checkpoint
+    ending       the files (`writing`), the end of the pass, the last word
+
+`chaining` does this for each step of a waterfall, `shards` for each shard of a manifest, `clustered`
+for all shards on a cluster. `reading`, `rows`, `picturing` and `serving` look at checkpoints only.
 """
 
 import asyncio
