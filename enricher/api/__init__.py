@@ -10,8 +10,9 @@ problems are raised as the classes of `errors`. The way of a run through the roo
     shift        rows to the engine (`feeder`, `engines`), its events to the checkpoint
     ending       the files (`writing`), the end of the pass, the last word
 
-`chaining` does this for each step of a waterfall, `shards` for each shard of a manifest, `clustered`
-for all shards on a cluster. `reading`, `rows`, `picturing` and `serving` look at checkpoints only.
+`chaining` does this for each step of a waterfall, `shards` for each shard of a manifest,
+`clustered` for all shards on a cluster. `reading`, `rows`, `picturing` and `serving` look at
+checkpoints only.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ class Link:
     lookup: Lookup
 
 
-def going_on(links: Sequence[Link], *, may: bool = False) -> GoesOn:
+def left_open(links: Sequence[Link], *, may: bool = False) -> GoesOn:
     """Tells which rows all of these steps leave open; with `may` also those not yet answered."""
 
     def begin() -> "Callable[[pl.DataFrame], list[bool]]":

@@ -7,7 +7,7 @@ from functools import partial
 
 from enricher.api.account import Account
 from enricher.api.feeder import Feeder
-from enricher.api.folding import Link, going_on, stored_links, unanswered
+from enricher.api.folding import Link, left_open, stored_links, unanswered
 from enricher.api.hooks import Hooks
 from enricher.api.opened import OpenCheckpoint
 from enricher.api.outside import Moment, Outside
@@ -127,5 +127,5 @@ def _looked_around(invocation: Invocation) -> Invocation:
         check_wanted(before, link.step.columns)
     after = chain[job.step + 1 :] if job.retry_failed else ()
     later = invocation.links.enter_context(stored_links(reader, after, table, lookup))
-    rows = unanswered(going_on(earlier), Link(step_of(job, ()), flow, lookup), later)
+    rows = unanswered(left_open(earlier), Link(step_of(job, ()), flow, lookup), later)
     return replace(invocation, flow=replace(flow, earlier=rows), earlier=tuple(earlier))

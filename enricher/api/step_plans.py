@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from enricher.api.feeder import Feeder
-from enricher.api.folding import Link, going_on, record_of, stored_links, unanswered
+from enricher.api.folding import Link, left_open, record_of, stored_links, unanswered
 from enricher.api.planning import Plan, census_of, plan_of
 from enricher.api.steps import check_wanted, step_name, step_of
 from enricher.api.wiring import Prepared, is_begun, nothing_known, open_input, prepared
@@ -32,7 +32,7 @@ async def plan_steps(job: Job, environ: Mapping[str, str], warn: Warn) -> Plan:
             ready = await held.enter_async_context(prepared(step, table, environ, warn))
             check_wanted(step, ready.briefing.outputs)
             flow = ready.flow
-            rows = going_on(links, may=True)
+            rows = left_open(links, may=True)
             if reader is not None and step.retry_failed:
                 after = job.chain()[step.step + 1 :]
                 lookup = partial(reader.records, outputs=True)
