@@ -12,7 +12,9 @@ from enricher.errors import InputError
 
 SAMPLE = "companies.csv"
 ROWS_SHOWN = 5
-COLUMNS_SHOWN = ("Company Name", "Company Description", "Employee Count", "enrichment_status")
+COLUMNS_SHOWN = ("Company Name", "Company Description", "Employees (enriched)", "enrichment_status")
+WIDTHS = {"Company Description": 27}
+"""Columns of the terminal for what would take all of them."""
 
 
 @click.command("demo", short_help="Enrich a sample list against a built-in simulator.")
@@ -83,11 +85,10 @@ def _first_rows(output: Path) -> str:
     with output.open(encoding="utf-8", newline="") as file:
         rows = list(itertools.islice(csv.DictReader(file), ROWS_SHOWN))
     table = Table()
-    columns = [name for name in COLUMNS_SHOWN if name in rows[0]]
-    for name in columns:
-        table.add_column(name, overflow="fold" if name == columns[0] else "ellipsis", no_wrap=True)
+    for name in COLUMNS_SHOWN:
+        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=WIDTHS.get(name))
     for row in rows:
-        table.add_row(*(row[name] for name in columns))
+        table.add_row(*(row[name] for name in COLUMNS_SHOWN))
     console = Console(width=100, color_system=None)
     with console.capture() as capture:
         console.print(table)

@@ -310,7 +310,8 @@ def test_the_demo_works_in_an_empty_folder_and_again_in_the_same(
         for label in ("output", "checkpoint", "summary"):
             (line,) = [line for line in said.err.splitlines() if line.startswith(f"  {label} ")]
             assert Path(line.partition(label)[2].strip()).is_file()
-        assert "Lowe's Companies, Inc." in said.out
+        for shown in ("Lowe's Companies, Inc.", "Company Description", "Employees (enriched)"):
+            assert shown in said.out, "whole, not cut to fit"
     folder = shared_desk.folder / "enricher-demo"
     out = cells(folder / "companies.enriched.csv")
     assert [row[:5] for row in out.rows] == cells(SAMPLES / "companies.csv").rows
