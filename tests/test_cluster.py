@@ -1,7 +1,9 @@
 """The office of a cluster in virtual time: who may send, and how much. No Dask is needed."""
 
 import asyncio
+import os
 from bisect import bisect_right
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,7 @@ class Scheduler:
 
     def __init__(self):
         self.office = Office(now)
+        self.workers = set()
         self.is_away = False
 
     async def say(self, verb, told):
@@ -48,6 +51,7 @@ class Scheduler:
         """A new attempt at a shard, and its gate."""
         rope = Rope(self.say, JOB, shard)
         orders = await rope.begin(worker)
+        self.workers.add(worker)
         budget = SchedulerBudget(rope, "key", alone=False)
         gate = Gate(5.0, sharing=Sharing(budget, 30, lambda _: None))
         return rope, gate, orders
@@ -58,8 +62,13 @@ def in_a_job(work):
 
     async def opened():
         scheduler = Scheduler()
-        assert await scheduler.office.open(JOB, CLIENT)
-        return await work(scheduler)
+        office = scheduler.office
+        assert await office.open(JOB, CLIENT)
+        try:
+            return await work(scheduler)
+        finally:
+            for worker in scheduler.workers:
+                await office.worker_left(worker)
 
     return virtual.run(opened())
 
@@ -98,6 +107,27 @@ def test_who_is_thought_dead_is_stale_before_anybody_takes_over():
         await send(other)
 
     in_a_job(work)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_worker_that_dies_after_another_took_over_leaves_no_file_open(state):
+    async def work(scheduler):
+        _, old, _ = await scheduler.attempt(worker="w1")
+        await send(old)
+        _, new, _ = await scheduler.attempt(worker="w2")
+        await send(new)
+        assert open_below(state)
+        await scheduler.office.worker_left("w1")
+        await scheduler.office.worker_left("w2")
+        assert not open_below(state)
+
+    in_a_job(work)
+
+
+def open_below(folder):
+    """The files of a folder that this process has open."""
+    files = [Path(os.path.realpath(file)) for file in Path("/proc/self/fd").iterdir()]
+    return [file for file in files if file.is_relative_to(folder)]
 
 
 def test_a_scheduler_that_forgot_lets_nobody_send():

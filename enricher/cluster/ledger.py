@@ -116,14 +116,12 @@ class Ledger:
         """The invocation is over: who still works at it is stale."""
         self._jobs.pop(job, None)
 
-    def worker_left(self, worker: str) -> list[str]:
+    def worker_left(self, worker: str) -> None:
         """It is thought dead: its attempts are stale from now on, should it be alive after all."""
-        stale = []
         for known in self._jobs.values():
             for shard, mark in list(known.attempts.items()):
                 if known.workers[mark] == worker:
-                    stale.append(known.attempts.pop(shard))
-        return stale
+                    del known.attempts[shard]
 
     def client_left(self, client: str, signal: int) -> None:
         """Nobody waits for its jobs any more: they stop as by `signal`, and the next may come."""

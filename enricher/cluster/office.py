@@ -27,6 +27,8 @@ class Office:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = Ledger()
         self._budgets = Budgets(clock)
+        self._attempts: dict[str, set[str]] = {}
+        """Those that have not ended, by worker; stale ones too, for they have budgets open."""
 
     def client_left(self, client: str) -> None:
         """Its connection is gone."""
@@ -34,7 +36,8 @@ class Office:
 
     async def worker_left(self, worker: str) -> None:
         """Its connection is gone, or it was not heard of for too long."""
-        for attempt in self._ledger.worker_left(worker):
+        self._ledger.worker_left(worker)
+        for attempt in self._attempts.pop(worker, ()):
             await self._budgets.leave(attempt)
 
     async def open(self, job: str, client: str) -> bool:
@@ -51,6 +54,7 @@ class Office:
 
     async def begin(self, job: str, shard: int, worker: str) -> dict[str, Any]:
         attempt, orders = self._ledger.begin(job, shard, worker)
+        self._attempts.setdefault(worker, set()).add(attempt)
         return {"attempt": attempt, "orders": dataclasses.asdict(orders)}
 
     async def beat(
@@ -75,4 +79,6 @@ class Office:
         return await self._budgets.exchange(attempt, name, job if alone else "", Said(**said))
 
     async def end(self, job: str, shard: int, attempt: str) -> None:
+        for attempts in self._attempts.values():
+            attempts.discard(attempt)
         await self._budgets.leave(attempt)

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import urllib.parse  # noqa: F401  # pathlib imports it late, and the library may be out of reach then
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
