@@ -1,5 +1,6 @@
 """The output of a job in shards: each row is looked up where it was run, by who ran it."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -88,22 +89,23 @@ def _opened(
     manifest: Manifest, state_dir: Path | None, partial_too: bool
 ) -> Iterator[dict[int, Reader]]:
     """The checkpoints of the shards, by number; missing ones are left out."""
-    missing: list[str] = []
+    missing: dict[int, str] = {}
     with ExitStack() as held:
         readers: dict[int, Reader] = {}
         for index in range(manifest.shards):
             checkpoint = checkpoint_of(manifest, index, state_dir)
             if not is_told(checkpoint):
-                missing.append(f"{index} (not begun)")
+                missing[index] = f"{index} (not begun)"
                 continue
             readers[index] = held.enter_context(Reader(checkpoint))
             if _goes_on(readers[index]):
-                missing.append(f"{index} (not finished)")
+                missing[index] = f"{index} (not finished)"
         if missing and not (partial_too and readers):
             raise CheckpointError(
-                f"Shards are missing: {', '.join(missing)}.",
-                mend="Run them (enricher run --manifest … --shard I), or take what there is with"
-                " --partial; --state-dir says where the checkpoints are.",
+                f"Shards are missing: {', '.join(missing.values())}.",
+                mend=f"Run them (enricher run --manifest {shlex.quote(str(manifest.path))} --shard"
+                f" {next(iter(missing))}), or take what there is with --partial; --state-dir says"
+                " where the checkpoints are.",
                 code="shards_missing",
             )
         yield readers
