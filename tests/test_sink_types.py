@@ -236,6 +236,15 @@ def test_results_that_arrive_between_the_passes_are_written_too(tmp_path):
     assert [row[1] for row in rows] == [None, None, '"x"', '{"a":1}']
 
 
+def test_kinds_that_come_later_in_a_column_of_the_input_are_written_too(tmp_path):
+    def pairs():
+        for cells in ([1, 2], ["x", {"a": 1}]):
+            yield pl.DataFrame([pl.Series("0", cells, dtype=pl.Object)]), [done(1)] * 2
+
+    write(tmp_path / "out.parquet", Layout(("id",), EMAIL), pairs)
+    assert pl.read_parquet(tmp_path / "out.parquet")["id"].to_list() == ["1", "2", '"x"', '{"a":1}']
+
+
 def test_one_pass_is_enough_where_the_first_batch_tells_all_types(tmp_path):
     passes = []
 

@@ -105,6 +105,10 @@ class _Learned:
         """The types of the outputs; `None` is JSON text."""
         return [shape.dtype() for shape in self._shapes]
 
+    def _all_types(self) -> list[pl.DataType | None]:
+        """Those of the outputs, and of columns of the input that hold several kinds."""
+        return [shape.dtype() for shape in (*self._shapes, *self._mixed.values())]
+
     def schema(self) -> pl.Schema:
         outputs = [dtype or pl.String() for dtype in self.dtypes()]
         inputs = [
@@ -129,10 +133,10 @@ class _Learned:
         Raises:
             _TypesGrew: some cannot be; all were learned from.
         """
-        dtypes, rows_a_group = self.dtypes(), self.rows_a_group()
+        dtypes, all_types, rows_a_group = self.dtypes(), self._all_types(), self.rows_a_group()
         for frame, outcomes in pairs:
             values = self.add(frame, outcomes)
-            if self.dtypes() != dtypes or self.rows_a_group() * 2 < rows_a_group:
+            if self._all_types() != all_types or self.rows_a_group() * 2 < rows_a_group:
                 for pair in pairs:
                     self.add(*pair)
                 raise _TypesGrew
