@@ -619,11 +619,11 @@ def test_the_latest_summary_is_of_the_latest_invocation_that_saved_one(
 
 
 def test_an_output_that_was_claimed_is_known_as_written(store: Store, reader: Reader):
-    assert not reader.wrote("/out/leads.csv")
+    assert not reader.wrote(Path("/out/leads.csv"))
     for _ in range(2):
         store.claim_output("/out/leads.csv")
-    assert reader.wrote("/out/leads.csv")
-    assert not reader.wrote("/out/leads")
+    assert reader.wrote(Path("/out/leads.csv"))
+    assert not reader.wrote(Path("/out/leads"))
 
 
 # --- columns -----------------------------------------------------------------------------------

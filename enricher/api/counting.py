@@ -33,45 +33,41 @@ async def counted(invocation: Invocation, census: Census | None) -> Census:
     """
     ready, hooks, reader = invocation.ready, invocation.hooks, invocation.reader
     of_target = list(remarks_on_target(ready, reader))
-    is_new = reader.census(invocation.id) is None
-    kept = _kept(invocation)
-    found, before = (kept, None) if kept else await _read(invocation, census)
+    seen, stored = seen_of(ready, invocation.flow), reader.census(invocation.id)
+    kept = _kept(invocation, seen, stored)
+    found = kept or await _read(invocation, seen, census)
+    before = None if kept else earlier(stored, seen)
     if census is None:
         check_consent(ready, found, hooks.consent, reader)
     to_submit = "counted before" if kept else f"{found.new_runs:,} new runs to submit"
     hooks.detail(Notice(EventName.STARTED, f"{found.total:,} rows, {to_submit}"))
     _remark(invocation, found, before)
     if found.new_runs:
-        purchase = remarks_on_purchase(found, ready) if is_new or before else ()
+        purchase = remarks_on_purchase(found, ready) if stored is None or before else ()
         of_purchase = await invocation.feeder.run(list, purchase)  # it may read on for a while
         for remark in (*of_target, *of_purchase, *remarks_on_money(ready)):
             hooks.warn(remark)
     return found
 
 
-def _kept(invocation: Invocation) -> Census | None:
+def _kept(
+    invocation: Invocation, seen: Mapping[str, Any], stored: Mapping[str, Any] | None
+) -> Census | None:
     """What an earlier reading of the very same file found, if that will do."""
-    stored = invocation.reader.census(invocation.id)
     if stored is None or invocation.job.step:  # the rows of a later step may be others
         return None
-    is_seen = stored["seen"] == seen_of(invocation.ready, invocation.flow)
-    if not is_seen or _asks_about(invocation, stored["census"]):
+    if stored["seen"] != seen or _asks_about(invocation, stored["census"]):
         return None
     return Census(**stored["census"])
 
 
-async def _read(invocation: Invocation, census: Census | None) -> tuple[Census, Census | None]:
-    """Read the whole input once, unless that was done just now.
-
-    Returns also what the last reading found if the file was another then.
-    """
-    seen = seen_of(invocation.ready, invocation.flow)
-    stored = invocation.reader.census(invocation.id)
+async def _read(invocation: Invocation, seen: Mapping[str, Any], census: Census | None) -> Census:
+    """Read the whole input once, unless that was done just now, and keep what it found."""
     if census is None or seen["wanted"]:
         census = await invocation.feeder.run(invocation.flow.census, invocation.lookup())
     found = {"seen": seen, "census": asdict(census)}
     await invocation.checkpoint.write(Store.save_census, invocation.id, found)
-    return census, earlier(stored, seen)
+    return census
 
 
 def _asks_about(invocation: Invocation, census: Mapping[str, Any]) -> bool:

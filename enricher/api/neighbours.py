@@ -37,10 +37,10 @@ def known_elsewhere(job: Job, flow: RowFlow) -> Iterator[str]:
 
 
 def writer_of(output: Path) -> Path | None:
-    """The checkpoint beside `output` whose job wrote it, if there is one."""
+    """The checkpoint beside `output` that wrote it, if there is one."""
     for path in _checkpoints_in([output.parent]):
         with suppress(CheckpointError), Reader(path) as reader:
-            if reader.wrote(str(output)):
+            if reader.wrote(output):
                 return path
     return None
 

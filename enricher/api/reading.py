@@ -11,7 +11,7 @@ from typing import Any
 from enricher import sink
 from enricher.api.folding import contexts_of, stored_rows
 from enricher.api.inputs import check_not_input, open_source
-from enricher.api.writing import Writer, check_layouts, is_ours
+from enricher.api.writing import Writer, check_layouts
 from enricher.checkpoint import JobRecord, Reader, Unfinished, is_held
 from enricher.checkpoint.exports import note_export
 from enricher.errors import CheckpointError, EnricherError, OutputError
@@ -186,7 +186,7 @@ def _export_place(job: Job, output: Path | str | None) -> Place:
 
 
 def _check_replaceable(reader: Reader, path: Place, overwrite: bool) -> None:
-    if sink.exists(path) and not is_ours(reader, path) and not overwrite:
+    if sink.exists(path) and not reader.wrote(path) and not overwrite:
         raise OutputError(
             f"{path} exists, and neither this job nor an export of it wrote it.",
             mend="Name another file, or replace this one with --overwrite.",

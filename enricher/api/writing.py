@@ -9,7 +9,6 @@ from pathlib import Path
 from enricher import sink
 from enricher.api.neighbours import writer_of
 from enricher.checkpoint import Reader
-from enricher.checkpoint.exports import was_exported
 from enricher.errors import OutputError
 from enricher.formats import Dialect
 from enricher.job import Job, partial_of
@@ -67,13 +66,8 @@ def files_at(job: Job, is_finished: bool) -> tuple[Place, ...]:
 def remove_partial(job: Job, reader: Reader) -> None:
     """Remove what earlier invocations wrote of a job that is finished now."""
     for place in files_at(job, False):
-        if is_ours(reader, place):
+        if reader.wrote(place):
             sink.remove(place)
-
-
-def is_ours(reader: Reader, path: Place) -> bool:
-    """Whether a job of the checkpoint, or an export of one, wrote `path`."""
-    return reader.wrote(str(path)) or was_exported(reader.path, path)
 
 
 def check_replaceable(job: Job, reader: Reader | None, places: Sequence[Place]) -> None:
@@ -81,7 +75,7 @@ def check_replaceable(job: Job, reader: Reader | None, places: Sequence[Place]) 
     if job.overwrite:
         return
     for path in places:
-        if sink.exists(path) and not (reader and is_ours(reader, path)):
+        if sink.exists(path) and not (reader and reader.wrote(path)):
             raise OutputError(
                 f"{path} exists, and no job of {job.checkpoint.name} wrote it.",
                 mend=_mend_of(path),

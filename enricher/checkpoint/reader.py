@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from enricher.checkpoint.batches import split_keys
+from enricher.checkpoint.exports import was_exported
 from enricher.checkpoint.files import connect_reader, unreadable
 from enricher.checkpoint.passes import CONTINUED, Pass
 from enricher.errors import CheckpointError
@@ -25,6 +26,7 @@ from enricher.model import (
     OutputColumn,
     State,
 )
+from enricher.places import Place
 from enricher.record import Record
 
 _STATES = {int(state): state for state in State}
@@ -216,9 +218,10 @@ class Reader:
         """The options of every job, as its last invocation had them."""
         return [json.loads(row[0]) for row in self._all("SELECT options FROM jobs", ())]
 
-    def wrote(self, output: str) -> bool:
-        """Whether a job of this checkpoint writes `output`."""
-        return bool(self._all("SELECT 1 FROM outputs_written WHERE path = ?", (output,)))
+    def wrote(self, output: Place) -> bool:
+        """Whether a job of this checkpoint, or an export of one, wrote `output`."""
+        rows = self._all("SELECT 1 FROM outputs_written WHERE path = ?", (str(output),))
+        return bool(rows) or was_exported(self.path, output)
 
     def open_pass(self, job: str) -> Pass | None:
         """The pass that an invocation of the job would continue."""

@@ -4,7 +4,49 @@ import click
 
 from enricher.cli.groups import AGAIN, MONEY, PACE, Parsed, option
 
-_EACH_TIME = (
+WORKING = (
+    option(
+        "--mode",
+        type=click.Choice(["async", "sync", "auto"]),
+        group=PACE,
+        help="async submits and polls; sync holds one request per run, and what is open at a crash"
+        " is"
+        " in doubt; auto may change to sync when that is clearly faster. Default: async.",
+    ),
+    option(
+        "--rate",
+        type=Parsed("rate", "parse_rate"),
+        metavar="N|auto|unlimited",
+        group=PACE,
+        help="Requests per second, all endpoints together; 0.5 is one in two seconds, and above 1 a"
+        " fraction is rounded down. Default: auto, which starts at 5 and follows the server's"
+        " headers.",
+    ),
+    option(
+        "--limiter",
+        metavar="local|host|URL",
+        group=PACE,
+        help="Who keeps the limit together: host, all jobs of yours on this machine with the same"
+        " key;"
+        " local, this job alone; redis://HOST/0, all who name that server. Default: host.",
+    ),
+    option(
+        "--max-in-flight",
+        type=Parsed("count", "parse_in_flight"),
+        metavar="N|auto",
+        group=PACE,
+        help="How many runs may be submitted and not finished. Default: auto, which sizes itself,"
+        " up"
+        " to 1,000.",
+    ),
+    option(
+        "--run-timeout",
+        type=Parsed("age", "parse_age"),
+        metavar="AGE",
+        group=PACE,
+        help="A run still going after this long shows as failed RUN_TIMEOUT; later invocations look"
+        " again and never submit it twice. Default: 2h.",
+    ),
     option(
         "--max-runs",
         type=click.IntRange(min=1),
@@ -51,53 +93,6 @@ _EACH_TIME = (
         help="Run again, once, what is older than this (30d, 12h, 0s) when the pass begins; the old"
         " result stays until a new one is complete.",
     ),
-)
-"""Options that `resume` does not remember: they are given anew each time."""
-
-WORKING = (
-    option(
-        "--mode",
-        type=click.Choice(["async", "sync", "auto"]),
-        group=PACE,
-        help="async submits and polls; sync holds one request per run, and what is open at a crash"
-        " is"
-        " in doubt; auto may change to sync when that is clearly faster. Default: async.",
-    ),
-    option(
-        "--rate",
-        type=Parsed("rate", "parse_rate"),
-        metavar="N|auto|unlimited",
-        group=PACE,
-        help="Requests per second, all endpoints together; 0.5 is one in two seconds, and above 1 a"
-        " fraction is rounded down. Default: auto, which starts at 5 and follows the server's"
-        " headers.",
-    ),
-    option(
-        "--limiter",
-        metavar="local|host|URL",
-        group=PACE,
-        help="Who keeps the limit together: host, all jobs of yours on this machine with the same"
-        " key;"
-        " local, this job alone; redis://HOST/0, all who name that server. Default: host.",
-    ),
-    option(
-        "--max-in-flight",
-        type=Parsed("count", "parse_in_flight"),
-        metavar="N|auto",
-        group=PACE,
-        help="How many runs may be submitted and not finished. Default: auto, which sizes itself,"
-        " up"
-        " to 1,000.",
-    ),
-    option(
-        "--run-timeout",
-        type=Parsed("age", "parse_age"),
-        metavar="AGE",
-        group=PACE,
-        help="A run still going after this long shows as failed RUN_TIMEOUT; later invocations look"
-        " again and never submit it twice. Default: 2h.",
-    ),
-    *_EACH_TIME,
     option(
         "--max-attempts",
         type=click.IntRange(min=1),
@@ -134,7 +129,7 @@ WORKING = (
         " 15m.",
     ),
 )
-"""All that each `resume` may change."""
+"""All that each `resume` may change; `api.going_on` says which of it is given anew each time."""
 
 RETRY_LOCK = option(
     "--retry-lock",
